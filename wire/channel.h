@@ -1,0 +1,54 @@
+/* wire/channel.h - one ZMQ socket of a kernel on the loop.
+ *
+ * The only file that touches ZMQ.  ZMQ_FD tells of a change, not of a state,
+ * and sends consume it too: after every operation ZMQ_EVENTS is read again and,
+ * if something is left, the channel runs again later in the loop
+ * (libzmq zmq_getsockopt(3), ZMQ_FD).
+ */
+#ifndef WIRE_CHANNEL_H
+#define WIRE_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wire/sign.h" /* struct wire_slice */
+
+struct loop;
+struct wire_channel;
+
+enum wire_channel_kind {
+	WIRE_SHELL,   /* DEALER */
+	WIRE_IOPUB,   /* SUB, subscribed to everything */
+	WIRE_STDIN,   /* DEALER, same identity as shell */
+	WIRE_CONTROL, /* DEALER */
+	WIRE_HB,      /* REQ; endpoint known, never opened: a local kernel's exit is the truth */
+	WIRE_CHANNEL_N
+};
+
+/* frames[0..n) is one whole multipart message, lent until return. */
+typedef void wire_channel_fn(void *arg, enum wire_channel_kind kind,
+                             const struct wire_slice *frames, size_t n);
+
+/* Open and connect (the kernel may bind later: retried every 10 ms at first).  identity
+ * is the ZMQ routing id for DEALERs.  LINGER 0, SNDHWM 0.  IOPUB keeps a receive mark of
+ * iopub_hwm messages (the kernel then waits when we do: design section 6).  At most 64 messages are
+ * delivered per turn.  Returns NULL when ZMQ has no socket left (errno tells). */
+struct wire_channel *wire_channel_new(struct loop *lp, enum wire_channel_kind kind,
+                                      const char *endpoint, const char *identity,
+                                      wire_channel_fn *fn, void *arg);
+/* Legal in every state, also from inside fn.  NULL is fine. */
+void wire_channel_free(struct wire_channel *ch);
+
+/* Queue one multipart message.  Returns 0 or -EPIPE/-EIO. */
+int wire_channel_send(struct wire_channel *ch, const struct wire_slice *frames, size_t n);
+
+/* Stop and go on delivering; messages wait in ZMQ meanwhile, then in the kernel. */
+void wire_channel_pause(struct wire_channel *ch);
+void wire_channel_resume(struct wire_channel *ch);
+
+/* Before the first channel and after the last: the ZMQ context with room for max_sockets.
+ * wire_channel_term() asserts that every channel was freed. */
+int wire_channel_setup(int max_sockets);
+void wire_channel_term(void);
+
+#endif /* WIRE_CHANNEL_H */

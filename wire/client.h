@@ -1,0 +1,78 @@
+/* wire/client.h - requests to one kernel, and what it publishes.
+ *
+ * Opens shell, iopub, stdin and control of one connection file.  A request is
+ * complete when its reply has come and, where the kernel publishes it, its idle status has come
+ * on iopub, in either order ("Messaging in Jupyter", kernel status).
+ * Messages are matched by the parent's msg_id alone.
+ */
+#ifndef WIRE_CLIENT_H
+#define WIRE_CLIENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/channel.h"
+
+struct loop;
+struct wire_client;
+struct wire_connfile;
+struct wire_msg;
+struct wire_req;
+
+/* What concerns the whole kernel. */
+struct wire_client_ops {
+	/* An iopub message of no live request: output after idle, parentless status, iopub_welcome
+	 * (which is filtered out once the client is live).  Lent until return. */
+	void (*stray)(void *arg, const struct wire_msg *m);
+};
+
+/* What concerns one request.  All but done may be NULL. */
+struct wire_req_ops {
+	/* An iopub or stdin message with this request as its parent (status included), lent
+	 * until return. */
+	void (*message)(void *arg, const struct wire_msg *m);
+	/* The shell or control reply, lent until return. */
+	void (*reply)(void *arg, const struct wire_msg *m);
+	/* Exactly once, last, unless the request is freed first: 0, or -EPIPE when the client was
+	 * closed (wire_client_close()) before it was complete, or -EBADMSG when the kernel went
+	 * idle and gave no reply within a second.  The request is freed by itself after it. */
+	void (*done)(void *arg, int status);
+};
+
+/* Open the channels of cf (borrowed for the call).  Returns NULL when ZMQ has no sockets left. */
+struct wire_client *wire_client_new(struct loop *lp, const struct wire_connfile *cf,
+                                    const struct wire_client_ops *ops, void *arg);
+
+/* Close the channels at once and complete every request with -EPIPE, later. */
+void wire_client_close(struct wire_client *c);
+
+/* Close and release; requests left are dropped without done.  NULL is fine; legal in callbacks. */
+void wire_client_free(struct wire_client *c);
+
+/* Send a request on WIRE_SHELL or WIRE_CONTROL.  content and metadata are borrowed (NULL: {}).
+ * wait_idle: complete only after idle as well.  Never returns NULL; failure comes through done. */
+struct wire_req *wire_client_request(struct wire_client *c, enum wire_channel_kind channel,
+                                     const char *type, json_t *metadata, json_t *content,
+                                     bool wait_idle, const struct wire_req_ops *ops, void *arg);
+
+/* Forget a request: no more calls; later messages of it are stray.  NULL is fine. */
+void wire_req_free(struct wire_req *r);
+const char *wire_req_id(const struct wire_req *r); /* msg_id, borrowed */
+
+/* Answer the input_request that request r received last, with value (len bytes of UTF-8).
+ * Returns 0, or -ENOENT if none waits. */
+int wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *value,
+                            size_t len);
+
+/* Stop and go on reading iopub (back-pressure). */
+void wire_client_pause(struct wire_client *c);
+void wire_client_resume(struct wire_client *c);
+
+/* True once any iopub message came: the subscription is proven live. */
+bool wire_client_iopub_live(const struct wire_client *c);
+
+/* Messages dropped for a bad signature or bad bytes. */
+uint64_t wire_client_dropped(const struct wire_client *c);
+
+#endif /* WIRE_CLIENT_H */

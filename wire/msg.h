@@ -1,0 +1,56 @@
+/* wire/msg.h - one Jupyter message: frames to fields and back.  Pure: no I/O.
+ *
+ * Source: "Messaging in Jupyter", general message format.  Layout of the frames:
+ * [identity...] "<IDS|MSG>" signature header parent_header metadata content [buffer...].
+ */
+#ifndef WIRE_MSG_H
+#define WIRE_MSG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wire/channel.h"
+#include "wire/sign.h"
+
+/* A received message.  Everything is borrowed from it and lives until its end. */
+struct wire_msg {
+	enum wire_channel_kind channel;
+	const char *type;      /* header.msg_type, never NULL */
+	const char *id;        /* header.msg_id, "" if missing */
+	const char *parent_id; /* parent_header.msg_id, "" if null or missing */
+	json_t *header;        /* object */
+	json_t *content;       /* object; invalid UTF-8 in it was repaired with U+FFFD */
+	json_t *metadata;      /* object */
+	struct wire_slice raw[WIRE_SIGN_PARTS]; /* the four frames as they came */
+	const struct wire_slice *buffers;
+	size_t buffers_n;
+};
+
+/* Check the signature over the bytes received and parse.  frames are borrowed until
+ * wire_msg_fini().  Returns 0, or -EBADMSG (no delimiter, too few frames, bad signature, not JSON,
+ * not an object, no msg_type, or nested too deep); then nothing is to be released. */
+int wire_msg_parse(struct wire_msg *m, enum wire_channel_kind channel,
+                   const struct wire_sign *sign, const struct wire_slice *frames, size_t n);
+void wire_msg_fini(struct wire_msg *m);
+
+/* Text of a JSON string with its length (may hold NULs); "" when v is not a string. */
+struct wire_slice wire_msg_text(const json_t *v);
+
+/* An outgoing message: serialised, signed, ready for wire_channel_send(). */
+struct wire_out;
+
+/* content and metadata are borrowed (NULL: {}); parent_header is NULL for a request, else the header
+ * answered.  A fresh msg_id is made; session is the client's session id. */
+struct wire_out *wire_out_new(const struct wire_sign *sign, const char *session,
+                              const char *type, json_t *parent_header, json_t *metadata,
+                              json_t *content);
+void wire_out_free(struct wire_out *o);
+const char *wire_out_id(const struct wire_out *o); /* msg_id, borrowed */
+const struct wire_slice *wire_out_frames(const struct wire_out *o, size_t *ret_n);
+
+/* Random (version 4) UUID, lower case, from libsodium. */
+#define WIRE_UUID_LEN 36
+void wire_uuid(char out[WIRE_UUID_LEN + 1]);
+
+#endif /* WIRE_MSG_H */
