@@ -1,0 +1,88 @@
+/* kernelmgr/kernel.h - one kernel: from launch to reaped process.
+ *
+ * One object is one process: a restart is a new object (the context keeps its name).
+ * States: kstate.h.  Ready means: kernel_info_reply seen and an iopub message proven live.
+ */
+#ifndef KM_KERNEL_H
+#define KM_KERNEL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "kernelmgr/kstate.h"
+
+struct err;
+struct km_kernel;
+struct km_launcher;
+struct km_spec;
+struct loop;
+struct wire_msg;
+struct wire_req;
+struct wire_req_ops;
+
+struct km_kernel_config {
+	struct loop *lp;              /* borrowed, outlives the kernel */
+	struct km_launcher *launcher; /* borrowed, outlives the kernel */
+	const struct km_spec *spec;   /* borrowed, outlives the kernel */
+	const char *run_dir;          /* 0700; connection file and sockets; copied */
+	const char *cwd;              /* absolute; copied */
+	const json_t *env;            /* object of strings or NULL; borrowed for the call */
+	uint64_t start_timeout_ms;    /* launch to ready */
+	uint64_t stop_grace_ms;       /* shutdown_request to SIGTERM, and SIGTERM to SIGKILL */
+};
+
+/* Called later, never from inside a km_kernel function. The kernel may be freed from them. */
+struct km_kernel_ops {
+	/* It answers; requests sent before are queued in ZMQ anyway. */
+	void (*ready)(void *arg);
+	/* Last call: the process is gone and reaped.  why is a phrase for a client, lent:
+	 * "signal 11", "exit code 3", "did not answer within 60 s", each with the last lines of stderr
+	 * after ": " where the start failed. started is false when it never was ready.  Every request
+	 * in flight was completed with -EPIPE before. */
+	void (*died)(void *arg, bool started, const char *why);
+	/* Output that belongs to no live request: see wire/client.h.  May be NULL. */
+	void (*stray)(void *arg, const struct wire_msg *m);
+};
+
+/* Launch.  Returns 0 with *ret owned by the caller, or -ENOENT (program or cwd missing), -EBUSY (no
+ * sockets or processes left), -EIO, with err filled and nothing left behind. */
+int km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *ops,
+                    void *arg, struct km_kernel **ret, struct err *err);
+
+/* Release in any state: the process tree is killed and reaped, files removed.  NULL is fine. */
+void km_kernel_free(struct km_kernel *k);
+
+/* Ask it to stop: shutdown_request, then SIGTERM, then SIGKILL to all of it; a kernel that is busy or
+ * still starting is killed at once.  died follows. */
+void km_kernel_stop(struct km_kernel *k);
+/* Kill at once; died follows. */
+void km_kernel_kill(struct km_kernel *k);
+
+/* Send execute_request; at most one in flight (asserted). content as in "Messaging in Jupyter",
+ * execute.  The state is BUSY until the request's done.  ops see wire/client.h. */
+struct wire_req *km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
+                                   const struct wire_req_ops *ops, void *arg);
+/* Any other shell request (complete_request, inspect_request, ...). */
+struct wire_req *km_kernel_request(struct km_kernel *k, const char *type, json_t *content,
+                                   const struct wire_req_ops *ops, void *arg);
+int km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *value, size_t len);
+
+/* Interrupt what runs, by the kernelspec's interrupt_mode.  May be repeated. */
+void km_kernel_interrupt(struct km_kernel *k);
+
+/* Back-pressure: stop and go on reading its output. */
+void km_kernel_pause(struct km_kernel *k);
+void km_kernel_resume(struct km_kernel *k);
+
+enum km_kstate km_kernel_state(const struct km_kernel *k);
+pid_t km_kernel_pid(const struct km_kernel *k);
+const char *km_kernel_id(const struct km_kernel *k);
+/* The language_info.name of kernel_info_reply, "" before ready. */
+const char *km_kernel_language(const struct km_kernel *k);
+
+/* Kernels alive in state st, for gauges. */
+unsigned km_kernel_count(enum km_kstate st);
+
+#endif /* KM_KERNEL_H */
