@@ -1,0 +1,123 @@
+/* gateway/dialect.h - one client-facing API, and what the edge offers it.
+ *
+ * A dialect is a table of routes and two translations: bytes of a request to a
+ * call of the core, and events to bytes.  It owns no socket and starts no kernel.
+ * The functions gw_http_* and gw_ws_* are the edge's; the fuzzers link a fake edge instead.
+ */
+#ifndef GW_DIALECT_H
+#define GW_DIALECT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct gw_core;
+struct gw_http;
+struct gw_ws;
+
+/* What a route asks of the caller. DENY is the zero value: a row that forgets it serves nobody. */
+enum gw_access {
+	GW_ACCESS_DENY,
+	GW_ACCESS_PUBLIC, /* no token: health, the page, CORS preflights */
+	GW_ACCESS_USER,   /* the gateway's token, or a token made for the sandbox it names */
+	GW_ACCESS_LATE,   /* WebSocket only: accepted without a token, the first message brings it */
+};
+
+/* --- one HTTP exchange ------------------------------------------------------------------ */
+
+/* body[0..len) is the whole body, lent until return.  The answer, now or later, is exactly one of
+ * gw_http_reply*() or gw_http_stream_begin() ... gw_http_stream_end(). */
+typedef void gw_http_fn(struct gw_core *core, struct gw_http *x, const char *body, size_t len);
+
+/* Request accessors; strings are borrowed until the answer is complete, NULL when absent.
+ * Parameters and query values are percent-decoded; header names are given in lower case. */
+const char *gw_http_method(const struct gw_http *x);
+const char *gw_http_path(const struct gw_http *x);
+const char *gw_http_param(const struct gw_http *x, const char *name);
+const char *gw_http_query(const struct gw_http *x, const char *name);
+const char *gw_http_header(const struct gw_http *x, const char *name);
+/* "http://host:port" as the client named this gateway (Host, X-Forwarded-Proto). */
+const char *gw_http_origin(const struct gw_http *x);
+
+/* Add a response header; before the answer begins. */
+void gw_http_add_header(struct gw_http *x, const char *name, const char *value);
+
+/* Answer whole.  body is copied; json is taken. */
+void gw_http_reply(struct gw_http *x, int status, const char *content_type, const void *body,
+                   size_t len);
+void gw_http_reply_json(struct gw_http *x, int status, json_t *json);
+
+/* Answer in pieces (chunked).  write returns 0, or -EAGAIN: taken, but wait for drained. */
+struct gw_http_ops {
+	void (*drained)(void *arg);
+	void (*closed)(void *arg); /* the client went away before the answer was complete; x is gone */
+};
+/* An exchange that is not answered at once says whom to tell; also without a stream. */
+void gw_http_set_ops(struct gw_http *x, const struct gw_http_ops *ops, void *arg);
+void gw_http_stream_begin(struct gw_http *x, int status, const char *content_type);
+int gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len);
+void gw_http_stream_end(struct gw_http *x);
+
+/* --- one WebSocket ---------------------------------------------------------------------- */
+
+struct gw_ws_ops {
+	/* The upgrade was accepted (101 is on its way). */
+	void (*opened)(struct gw_core *core, struct gw_ws *c);
+	/* msg[0..len) is one whole message, lent until return; text is valid UTF-8 (else the edge
+	 * closed with 1007). */
+	void (*message)(struct gw_core *core, struct gw_ws *c, const char *msg, size_t len,
+	                bool binary);
+	/* The outgoing queue fell below its low mark.  May be NULL. */
+	void (*drained)(struct gw_core *core, struct gw_ws *c);
+	/* Last call, whoever closed; c is gone when it returns. */
+	void (*closed)(struct gw_core *core, struct gw_ws *c);
+};
+
+/* Same accessors as an exchange has, from the upgrade request; borrowed until closed. */
+const char *gw_ws_param(const struct gw_ws *c, const char *name);
+const char *gw_ws_query(const struct gw_ws *c, const char *name);
+const char *gw_ws_header(const struct gw_ws *c, const char *name);
+const char *gw_ws_origin(const struct gw_ws *c);
+
+/* What the dialect keeps per connection. */
+void gw_ws_set_data(struct gw_ws *c, void *data);
+void *gw_ws_data(const struct gw_ws *c);
+
+/* Queue a text message (copied).  Returns 0, or -EAGAIN: taken, but wait for drained. */
+int gw_ws_send(struct gw_ws *c, const void *ptr, size_t len);
+/* The same for JSON, which is taken. */
+int gw_ws_send_json(struct gw_ws *c, json_t *json);
+/* Send what is queued, then a close frame (reason is cut to 123 bytes).  No message follows;
+ * closed comes when the peer has answered or after a few seconds. */
+void gw_ws_close(struct gw_ws *c, int code, const char *reason);
+
+/* Present a late token (GW_ACCESS_LATE).  True if it is good. */
+bool gw_ws_authenticate(struct gw_ws *c, const char *token);
+
+/* --- routes ----------------------------------------------------------------------------- */
+
+struct gw_route {
+	const char *method; /* "GET", ..., or "WS" */
+	const char *path;   /* "/contexts/{id}/execute"; {name} matches one segment, a last {name...} the rest */
+	enum gw_access access;
+	gw_http_fn *http;
+	const struct gw_ws_ops *ws;
+	/* What identifies this row besides method and path: a request header (lower case) that must
+	 * be present, or NULL.  Rows with one are tried first. */
+	const char *header;
+	/* WebSocket: an offered subprotocol that starts with this is accepted and echoed; or NULL. */
+	const char *subprotocol;
+};
+
+/* How a dialect says no: a JSON body in its own shape for statuses that the edge itself detects
+ * (401, 403, 404, 405, 413, 431, 503) below its prefix. */
+typedef json_t *gw_error_fn(int status, const char *message, const char *path);
+
+struct gw_dialect {
+	const char *name;
+	const char *prefix;           /* longest matching prefix owns the edge's errors; "" for root */
+	const struct gw_route *routes; /* ends with a NULL method */
+	gw_error_fn *error;           /* NULL: {"error": {"code", "message"}} */
+};
+
+#endif /* GW_DIALECT_H */
