@@ -29,12 +29,18 @@ enum wire_channel_kind {
 typedef void wire_channel_fn(void *arg, enum wire_channel_kind kind,
                              const struct wire_slice *frames, size_t n);
 
-/* Open and connect (the kernel may bind later: retried every 10 ms at first).  identity
- * is the ZMQ routing id for DEALERs.  LINGER 0, SNDHWM 0.  IOPUB keeps a receive mark of
- * iopub_hwm messages (the kernel then waits when we do: design section 6).  At most 64 messages are
- * delivered per turn.  Returns NULL when ZMQ has no socket left (errno tells). */
-struct wire_channel *wire_channel_new(struct loop *lp, enum wire_channel_kind kind,
-                                      const char *endpoint, const char *identity,
+/* What to open.  Strings are borrowed for the call. */
+struct wire_channel_conf {
+	enum wire_channel_kind kind;
+	const char *endpoint;
+	const char *identity; /* ZMQ routing id of a DEALER, or NULL: ZMQ makes one */
+	int iopub_hwm;        /* receive mark of IOPUB in messages; 0 keeps all of them */
+};
+
+/* Open and connect (the kernel may bind later: retried every 10 ms at first).  LINGER 0, no
+ * send mark.  At most 64 messages are delivered per turn.  Returns NULL when ZMQ has no
+ * socket left or does not take the endpoint (errno tells). */
+struct wire_channel *wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf,
                                       wire_channel_fn *fn, void *arg);
 /* Legal in every state, also from inside fn.  NULL is fine. */
 void wire_channel_free(struct wire_channel *ch);

@@ -40,9 +40,14 @@ struct wire_req_ops {
 	void (*done)(void *arg, int status);
 };
 
-/* Open the channels of cf (borrowed for the call).  Returns NULL when ZMQ has no sockets left. */
+/* Open the channels of cf (borrowed for the call).  kernel_waits says that the kernel blocks
+ * when its subscriber is slow (our own launcher's XPUB_NODROP): iopub then keeps only a few
+ * messages on this side, so that pausing holds the kernel.  Any other kernel drops output
+ * instead, so everything is taken in at once and memory grows while paused.
+ * Returns NULL when ZMQ has no sockets left (errno tells). */
 struct wire_client *wire_client_new(struct loop *lp, const struct wire_connfile *cf,
-                                    const struct wire_client_ops *ops, void *arg);
+                                    bool kernel_waits, const struct wire_client_ops *ops,
+                                    void *arg);
 
 /* Close the channels at once and complete every request with -EPIPE, later. */
 void wire_client_close(struct wire_client *c);

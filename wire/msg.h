@@ -20,6 +20,7 @@ struct wire_msg {
 	const char *id;        /* header.msg_id, "" if missing */
 	const char *parent_id; /* parent_header.msg_id, "" if null or missing */
 	json_t *header;        /* object */
+	json_t *parent;        /* object; empty if parent_header is null or {} */
 	json_t *content;       /* object; invalid UTF-8 in it was repaired with U+FFFD */
 	json_t *metadata;      /* object */
 	struct wire_slice raw[WIRE_SIGN_PARTS]; /* the four frames as they came */
