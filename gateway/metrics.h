@@ -30,6 +30,8 @@ enum gw_metric_id {
 };
 
 extern int64_t gw_metric[GW_M_N];
+/* Finished executions by enum gw_done. */
+extern int64_t gw_metric_done[];
 
 /* Append Prometheus text format 0.0.4 of all of them. */
 void gw_metrics_print(struct buf *b);

@@ -1,0 +1,106 @@
+/* gateway/context.h - CORE: a named interpreter state: one kernel at a time, a FIFO of executions.
+ *
+ * The id stays valid whatever happens to the kernel: when it dies, the next execution gets a fresh
+ * one.  One execute_request is in flight at a time, so nothing ever meets the
+ * kernel's abort of queued requests.
+ */
+#ifndef GW_CONTEXT_H
+#define GW_CONTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wire/base/list.h"
+#include "wire/base/log.h"
+#include "wire/base/loop.h"
+
+struct err;
+struct gw_core;
+struct gw_ctx;
+struct gw_exec;
+struct gw_sandbox;
+struct gw_seat;
+struct km_kernel;
+
+/* status 0, or -EIO with why naming what went wrong, lent until return.  It may not delete the
+ * context. */
+typedef void gw_ctx_ready_fn(void *arg, int status, const char *why);
+
+/* Somebody who waits until the kernel answers; embedded. */
+struct gw_ctx_wait {
+	struct list node;
+	gw_ctx_ready_fn *fn;
+	void *arg;
+};
+
+/* Open to core files only; dialects use the functions. */
+struct gw_ctx {
+	struct list node; /* in its sandbox */
+	struct gw_core *core;
+	struct gw_sandbox *sandbox;
+	struct gw_seat *seat;  /* the kernel and the way back from it; NULL: none runs */
+	struct list queue;     /* gw_exec: the first one runs */
+	struct list waits;     /* gw_ctx_wait */
+	struct loop_task next; /* look at the queue and the kernel at the end of the turn */
+	char *spec;            /* kernelspec's name; read again for each kernel */
+	struct log_id id;
+	char *language; /* as asked for */
+	char *cwd;
+	char created[32]; /* RFC 3339 */
+	bool is_default;
+	unsigned queue_n;
+	unsigned starts; /* kernels started so far */
+};
+
+/* Make a context and launch its kernel.  language is a language or a kernelspec's name (NULL: python); cwd
+ * NULL or "": the sandbox's home.  Returns 0 with *ret borrowed (owned by the sandbox); -EINVAL (cwd is
+ * not an absolute path of a directory), -ENOENT (no such language), -EBUSY (max_contexts reached), -EIO
+ * (the kernel could not be launched); err says what and where. */
+int gw_ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd,
+               struct gw_ctx **ret, struct err *err);
+
+/* The sandbox's default context for language, made on first use.  Same returns. */
+int gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret,
+                   struct err *err);
+
+/* By id; "default" is the default Python context if it exists.  NULL: none. */
+struct gw_ctx *gw_ctx_find(struct gw_sandbox *sb, const char *id);
+/* By id in any sandbox. */
+struct gw_ctx *gw_ctx_find_any(struct gw_core *core, const char *id);
+
+/* End it: executions get DONE(aborted, "context deleted"), the kernel is stopped in the background. */
+void gw_ctx_delete(struct gw_ctx *c);
+/* The same with another reason, for sandboxes and shutdown. */
+void gw_ctx_free(struct gw_ctx *c, const char *why);
+
+/* A fresh kernel under the same id: the running execution and the queue end with ABORTED "context
+ * restarted". Returns 0 or -EIO with err. */
+int gw_ctx_restart(struct gw_ctx *c, struct err *err);
+
+/* Call w->fn once, later, when its kernel answers or failed to start.  Cancel is fine at any time. */
+void gw_ctx_wait(struct gw_ctx *c, struct gw_ctx_wait *w, gw_ctx_ready_fn *fn, void *arg);
+void gw_ctx_wait_cancel(struct gw_ctx_wait *w);
+
+/* Accessors for dialects; strings are borrowed while the context lives. */
+const char *gw_ctx_id(const struct gw_ctx *c);
+const char *gw_ctx_language(const struct gw_ctx *c);
+const char *gw_ctx_cwd(const struct gw_ctx *c);
+const char *gw_ctx_created(const struct gw_ctx *c);
+bool gw_ctx_is_default(const struct gw_ctx *c);
+struct gw_sandbox *gw_ctx_sandbox(const struct gw_ctx *c);
+/* "none" when no kernel runs, else the name of its state. */
+const char *gw_ctx_state(const struct gw_ctx *c);
+/* True if a kernel runs or starts. */
+bool gw_ctx_is_active(const struct gw_ctx *c);
+/* Its kernel if it answers, or NULL; borrowed. */
+struct km_kernel *gw_ctx_kernel(const struct gw_ctx *c);
+
+/* Kill and release a kernel that its context has left already.  For core.c, at the end. */
+void gw_seat_free(struct gw_seat *seat);
+struct gw_seat *gw_seat_at(struct list *node);
+
+/* For exec.c: put ex at the end of the queue; take it out (and start the next one). */
+void gw_ctx_enqueue(struct gw_ctx *c, struct gw_exec *ex);
+void gw_ctx_dequeue(struct gw_ctx *c, struct gw_exec *ex);
+
+#endif /* GW_CONTEXT_H */

@@ -1,0 +1,293 @@
+/* gateway/core.c - see gateway/core.h. */
+#include "gateway/core.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "gateway/context.h"
+#include "gateway/exec.h"
+#include "gateway/files.h"
+#include "gateway/metrics.h"
+#include "gateway/sandbox.h"
+#include "kernelmgr/launch_local.h"
+#include "kernelmgr/reaper.h"
+#include "kernelmgr/spec.h"
+#include "wire/base/err.h"
+#include "wire/base/log.h"
+#include "wire/base/loop.h"
+#include "wire/base/mem.h"
+
+/* A Unix socket's path has at most 107 bytes; a kernel's files add 1 + 36 + 2. */
+#define RUN_DIR_MAX 66
+
+void
+gw_core_now(char out[32])
+{
+	struct timeval tv;
+	struct tm tm;
+	char day[24];
+
+	(void)gettimeofday(&tv, NULL);
+	(void)gmtime_r(&tv.tv_sec, &tm);
+	(void)strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(out, 32, "%s.%03dZ", day, (int)(tv.tv_usec / 1000 % 1000));
+}
+
+/* --- folders ---------------------------------------------------------------------------- */
+
+/* Remove the run folders of gateways that are gone. */
+static void
+sweep(const char *runs)
+{
+	DIR *d = opendir(runs);
+	const struct dirent *e;
+	char path[4096];
+
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): one thread */
+		long pid = strtol(e->d_name, NULL, 10);
+
+		if (pid <= 1 || (kill((pid_t)pid, 0) == 0 && pid != getpid()) || errno == EPERM)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", runs, e->d_name);
+		log_info(NULL, "removing what a dead gateway left: %s", path);
+		gw_files_remove_tree(path);
+	}
+	(void)closedir(d);
+}
+
+static int
+make_run_dir(struct gw_core *core, struct err *err)
+{
+	char path[4096];
+	int rc;
+
+	(void)snprintf(path, sizeof(path), "%s/run", core->cfg->state_dir);
+	rc = gw_files_mkdirs(path, err);
+	if (rc != 0)
+		return rc;
+	sweep(path);
+	(void)snprintf(path, sizeof(path), "%s/run/%ld", core->cfg->state_dir, (long)getpid());
+	if (strlen(path) > RUN_DIR_MAX) {
+		(void)snprintf(path, sizeof(path), "/tmp/kernelbridge-XXXXXX");
+		if (mkdtemp(path) == NULL)
+			return err_set(err, -EIO, "cannot make a folder in /tmp: %s",
+			               strerror(errno));
+	}
+	rc = gw_files_mkdirs(path, err);
+	if (rc == 0)
+		core->run_dir = mem_strdup(path);
+	return rc;
+}
+
+/* --- kept executions -------------------------------------------------------------------- */
+
+static void on_expire(void *arg);
+
+static void
+arm_expiry(struct gw_core *core, uint64_t ms)
+{
+	if (core->expire == NULL)
+		core->expire = loop_timer_new(core->lp, ms, on_expire, core);
+}
+
+/* Forget the oldest ones; never one that somebody still reads. */
+static void
+on_expire(void *arg)
+{
+	struct gw_core *core = arg;
+	uint64_t now = loop_now_ms(core->lp);
+	struct list *it;
+	struct list *tmp;
+
+	loop_timer_free(core->expire);
+	core->expire = NULL;
+	list_each (it, tmp, &core->kept) {
+		struct gw_exec *ex = list_entry(it, struct gw_exec, node);
+		bool old = now - ex->started_ms >= core->cfg->keep_executions_ms;
+
+		if (!old && core->kept_n <= core->cfg->keep_executions)
+			break;
+		if (!list_empty(&ex->sinks))
+			continue;
+		core->kept_n--;
+		gw_metric[GW_M_EXECUTIONS_KEPT]--;
+		gw_exec_free(ex);
+	}
+	if (!list_empty(&core->kept))
+		arm_expiry(core, 1000);
+}
+
+void
+gw_core_keep(struct gw_core *core, struct gw_exec *ex)
+{
+	ex->started_ms = loop_now_ms(core->lp);
+	list_add_before(&core->kept, &ex->node);
+	core->kept_n++;
+	gw_metric[GW_M_EXECUTIONS_KEPT]++;
+	if (core->kept_n > core->cfg->keep_executions) {
+		loop_timer_free(core->expire);
+		core->expire = NULL;
+		arm_expiry(core, 0);
+	}
+	arm_expiry(core, 1000);
+}
+
+struct gw_exec *
+gw_exec_find(struct gw_core *core, const char *id)
+{
+	struct list *sit, *stmp, *cit, *ctmp, *it, *tmp;
+
+	list_each (it, tmp, &core->kept) {
+		if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) == 0)
+			return list_entry(it, struct gw_exec, node);
+	}
+	list_each (sit, stmp, &core->sandboxes) {
+		struct gw_sandbox *sb = list_entry(sit, struct gw_sandbox, node);
+
+		list_each (cit, ctmp, &sb->contexts) {
+			struct gw_ctx *c = list_entry(cit, struct gw_ctx, node);
+
+			list_each (it, tmp, &c->queue) {
+				if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) == 0)
+					return list_entry(it, struct gw_exec, node);
+			}
+		}
+	}
+	return NULL;
+}
+
+/* --- its life --------------------------------------------------------------------------- */
+
+static int
+open_core(struct gw_core *core, struct err *err)
+{
+	const struct gw_sandbox_request rq = {.id = GW_SANDBOX_DEFAULT};
+	struct gw_sandbox *sb;
+	struct gw_ctx *ctx;
+	struct err why;
+	int rc = make_run_dir(core, err);
+
+	if (rc == 0)
+		rc = gw_sandbox_new(core, &rq, &sb, err);
+	if (rc != 0)
+		return rc;
+	if (gw_ctx_default(sb, "python", &ctx, &why) != 0)
+		log_warn(NULL, "no default Python context: %s", why.text);
+	return 0;
+}
+
+int
+gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
+            struct gw_core **ret, struct err *err)
+{
+	struct gw_core *core = mem_new(sizeof(*core));
+	int rc;
+
+	core->lp = lp;
+	core->cfg = cfg;
+	core->auth = auth;
+	list_init(&core->sandboxes);
+	list_init(&core->kept);
+	list_init(&core->seats);
+	core->specs = km_spec_path_new(cfg->prefix);
+	core->reaper = km_reaper_new(lp);
+	core->launcher = km_launch_local_new(lp, core->reaper, cfg->prefix);
+	rc = open_core(core, err);
+	if (rc != 0) {
+		gw_core_free(core);
+		return rc;
+	}
+	*ret = core;
+	return 0;
+}
+
+void
+gw_core_drain(struct gw_core *core)
+{
+	core->draining = true;
+}
+
+size_t
+gw_core_executions(const struct gw_core *core)
+{
+	(void)core;
+	return (size_t)(gw_metric[GW_M_EXECUTIONS_QUEUED] + gw_metric[GW_M_EXECUTIONS_RUNNING]);
+}
+
+size_t
+gw_core_kernels(const struct gw_core *core)
+{
+	const struct list *it;
+	size_t n = 0;
+
+	for (it = core->seats.next; it != &core->seats; it = it->next)
+		n++;
+	return n;
+}
+
+void
+gw_core_stop(struct gw_core *core, const char *why)
+{
+	struct list *it;
+	struct list *tmp;
+
+	core->draining = true;
+	list_each (it, tmp, &core->sandboxes)
+		gw_sandbox_stop(list_entry(it, struct gw_sandbox, node), why);
+}
+
+void
+gw_core_free(struct gw_core *core)
+{
+	if (core == NULL)
+		return;
+	core->draining = true;
+	while (!list_empty(&core->sandboxes))
+		gw_sandbox_free(list_entry(core->sandboxes.next, struct gw_sandbox, node),
+		                "the gateway is stopping");
+	while (!list_empty(&core->seats))
+		gw_seat_free(gw_seat_at(core->seats.next));
+	while (!list_empty(&core->kept))
+		gw_exec_free(list_entry(core->kept.next, struct gw_exec, node));
+	loop_timer_free(core->expire);
+	km_launch_local_free(core->launcher);
+	km_reaper_free(core->reaper);
+	km_spec_path_free(core->specs);
+	if (core->run_dir != NULL)
+		(void)rmdir(core->run_dir); /* kernels removed their files */
+	mem_free(core->run_dir);
+	mem_free(core);
+}
+
+const char *
+gw_core_not_ready(const struct gw_core *core)
+{
+	if (core->draining)
+		return "the gateway is stopping";
+	return core->warm ? NULL : "the default Python kernel has not answered yet";
+}
+
+static void
+add_spec(void *arg, const struct km_spec *spec)
+{
+	json_array_append_new(arg, json_pack("{s:s, s:s, s:s}", "name", spec->name, "display_name",
+	                                     spec->display_name, "language", spec->language));
+}
+
+json_t *
+gw_core_kernelspecs(const struct gw_core *core)
+{
+	json_t *list = json_array();
+
+	km_spec_each(core->specs, add_spec, list);
+	return list;
+}

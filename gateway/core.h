@@ -1,0 +1,71 @@
+/* gateway/core.h - CORE: what all dialects share: sandboxes, kernelspecs, limits, kept executions. */
+#ifndef GW_CORE_H
+#define GW_CORE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gateway/config.h"
+#include "wire/base/list.h"
+
+struct err;
+struct gw_auth;
+struct gw_exec;
+struct gw_sandbox;
+struct km_kernel;
+struct km_launcher;
+struct km_reaper;
+struct km_spec_path;
+struct loop;
+
+/* Open to core files only, but for the fields that dialects read: lp, cfg, auth. */
+struct gw_core {
+	struct loop *lp;             /* borrowed */
+	const struct gw_config *cfg; /* borrowed; replaced by a reload */
+	struct gw_auth *auth;        /* borrowed */
+	struct km_spec_path *specs;
+	struct km_reaper *reaper;
+	struct km_launcher *launcher;
+	char *run_dir;
+	struct list sandboxes;
+	struct list kept;  /* gw_exec: done, oldest first */
+	struct list seats; /* kernels on their way out included */
+	size_t kept_n;
+	struct loop_timer *expire; /* the oldest kept execution is to go */
+	bool draining;
+	bool warm; /* the default Python kernel has answered once */
+};
+
+/* Make the state and run directories, remove what a dead gateway left there, make the default
+ * sandbox and launch the default Python context.  Returns 0 or -EIO with err. A kernelspec that is
+ * missing is a warning in the log: `/ready` then says why. */
+int gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
+                struct gw_core **ret, struct err *err);
+
+/* Refuse new executions from now on. */
+void gw_core_drain(struct gw_core *core);
+/* Live executions and kernels that are not reaped yet. */
+size_t gw_core_executions(const struct gw_core *core);
+size_t gw_core_kernels(const struct gw_core *core);
+
+/* End every context, with why; kernels go in the background. */
+void gw_core_stop(struct gw_core *core, const char *why);
+
+/* Kill and release what is left.  NULL is fine. */
+void gw_core_free(struct gw_core *core);
+
+/* Take over a finished execution and forget it after keep_executions_ms. For exec.c. */
+void gw_core_keep(struct gw_core *core, struct gw_exec *ex);
+
+/* NULL when the default Python kernel is warm, else a phrase that says what is missing. */
+const char *gw_core_not_ready(const struct gw_core *core);
+
+/* The current time as RFC 3339 with milliseconds and Z. */
+void gw_core_now(char out[32]);
+
+/* Read-only access to the kernelspecs, for dialects that list them: array of objects name,
+ * display_name, language; owned by the caller. */
+json_t *gw_core_kernelspecs(const struct gw_core *core);
+
+#endif /* GW_CORE_H */

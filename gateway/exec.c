@@ -1,0 +1,565 @@
+/* gateway/exec.c - see gateway/exec.h. */
+#include "gateway/exec.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/context.h"
+#include "gateway/core.h"
+#include "gateway/metrics.h"
+#include "gateway/sink.h"
+#include "kernelmgr/kernel.h"
+#include "wire/base/err.h"
+#include "wire/base/mem.h"
+#include "wire/client.h"
+
+#define AGAIN_MS 50 /* an interrupt that came before the code ran is lost: ask again */
+
+#define TO(st) (1U << (st))
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	unsigned next;
+} states[GW_EXEC_N] = {
+	[GW_EXEC_QUEUED]   = {"queued",   TO(GW_EXEC_RUNNING)  | TO(GW_EXEC_DONE)},
+	[GW_EXEC_RUNNING]  = {"running",  TO(GW_EXEC_STOPPING) | TO(GW_EXEC_DONE)},
+	[GW_EXEC_STOPPING] = {"stopping", TO(GW_EXEC_DONE)},
+	[GW_EXEC_DONE]     = {"done",     0},
+};
+/* clang-format on */
+
+const char *
+gw_exec_state_name(enum gw_exec_state st)
+{
+	assert((unsigned)st < GW_EXEC_N);
+	return states[st].name;
+}
+
+bool
+gw_exec_may(enum gw_exec_state from, enum gw_exec_state to)
+{
+	assert((unsigned)from < GW_EXEC_N);
+	return (states[from].next & TO(to)) != 0;
+}
+
+static void
+count_state(enum gw_exec_state st, int by)
+{
+	if (st == GW_EXEC_QUEUED)
+		gw_metric[GW_M_EXECUTIONS_QUEUED] += by;
+	else if (st != GW_EXEC_DONE)
+		gw_metric[GW_M_EXECUTIONS_RUNNING] += by;
+}
+
+static void
+set_state(struct gw_exec *ex, enum gw_exec_state to)
+{
+	assert(gw_exec_may(ex->state, to));
+	log_debug(&ex->id, "%s -> %s", states[ex->state].name, states[to].name);
+	count_state(ex->state, -1);
+	count_state(to, 1);
+	ex->state = to;
+}
+
+/* --- events to sinks -------------------------------------------------------------------- */
+
+/* The last event that every sink has taken, and the last that any has. */
+static void
+read_marks(const struct gw_exec *ex, uint64_t *ret_slowest, uint64_t *ret_fastest)
+{
+	struct list *it;
+	struct list *tmp;
+
+	*ret_slowest = ex->log.last_seq;
+	*ret_fastest = 0;
+	list_each (it, tmp, &ex->sinks) {
+		const struct gw_sink *s = list_entry(it, struct gw_sink, node);
+
+		if (s->seq < *ret_slowest)
+			*ret_slowest = s->seq;
+		if (s->seq > *ret_fastest)
+			*ret_fastest = s->seq;
+	}
+}
+
+/* Let the kernel wait when the slowest sink is far behind; let it go on when it caught up. */
+static void
+balance(struct gw_exec *ex)
+{
+	size_t high = ex->core->cfg->event_high_bytes;
+	uint64_t slowest;
+	uint64_t fastest;
+	size_t behind;
+
+	if (ex->req == NULL || (!ex->paused && ex->log.bytes <= high))
+		return;
+	read_marks(ex, &slowest, &fastest);
+	behind = gw_evlog_bytes_after(&ex->log, slowest);
+	if (!ex->paused && behind > high) {
+		ex->paused = true;
+		km_kernel_pause(ex->kernel);
+	} else if (ex->paused && behind <= high / 2) {
+		ex->paused = false;
+		km_kernel_resume(ex->kernel);
+	}
+}
+
+static void
+append(struct gw_exec *ex, const struct gw_event *ev)
+{
+	uint64_t slowest;
+	uint64_t fastest;
+
+	read_marks(ex, &slowest, &fastest);
+	gw_evlog_append(&ex->log, ev, fastest);
+	balance(ex);
+	loop_task_post(&ex->pump);
+}
+
+/* Give s what it has not seen.  It may unhook and free itself meanwhile. */
+static void
+feed(struct gw_exec *ex, struct gw_sink *s)
+{
+	const struct gw_event *ev = gw_evlog_after(&ex->log, s->seq);
+
+	ex->feeding = s;
+	while (ev != NULL && !s->stalled) {
+		s->seq = ev->seq;
+		if (ev->kind == GW_EV_DONE) {
+			list_del(&s->node);
+			s->exec = NULL;
+			(void)s->ops->event(s, ev);
+			break;
+		}
+		if (s->ops->event(s, ev) == -EAGAIN && ex->feeding == s)
+			s->stalled = true;
+		if (ex->feeding != s)
+			break;
+		ev = gw_evlog_next(&ex->log, ev);
+	}
+	ex->feeding = NULL;
+}
+
+static void
+on_pump(void *arg)
+{
+	struct gw_exec *ex = arg;
+	struct list *it;
+	struct list *tmp;
+	uint64_t slowest;
+	uint64_t fastest;
+
+	list_each (it, tmp, &ex->sinks)
+		feed(ex, list_entry(it, struct gw_sink, node));
+	read_marks(ex, &slowest, &fastest);
+	gw_evlog_trim(&ex->log, slowest, ex->core->cfg->event_log_bytes);
+	balance(ex);
+}
+
+/* --- the end ---------------------------------------------------------------------------- */
+
+static void
+stop_timers(struct gw_exec *ex)
+{
+	loop_timer_free(ex->timeout);
+	loop_timer_free(ex->again);
+	loop_timer_free(ex->grace);
+	ex->timeout = ex->again = ex->grace = NULL;
+}
+
+static void
+append_error(struct gw_exec *ex, const char *name, const char *value, json_t *traceback,
+             json_t *plain)
+{
+	struct gw_event ev = {.kind = GW_EV_ERROR,
+	                      .name = name,
+	                      .text = {value, strlen(value)},
+	                      .traceback = traceback,
+	                      .plain = plain};
+
+	ex->saw_error = true;
+	append(ex, &ev);
+}
+
+void
+gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
+{
+	struct gw_event ev = {.kind = GW_EV_DONE, .count = ex->count};
+	struct gw_ctx *ctx = ex->ctx;
+	uint64_t now = loop_now_ms(ex->core->lp);
+
+	if (ex->state == GW_EXEC_STOPPING && how == GW_DONE_KERNEL_DIED) {
+		how = ex->stop;
+		why = "the kernel did not stop when interrupted and was killed: its state is lost";
+	}
+	if (how == GW_DONE_KERNEL_DIED)
+		append_error(ex, "KernelDied", why, NULL, NULL);
+	stop_timers(ex);
+	if (ex->paused)
+		km_kernel_resume(ex->kernel);
+	wire_req_free(ex->req);
+	ex->req = NULL;
+	ex->kernel = NULL;
+	ex->paused = ex->input_waits = false;
+	json_decref(ex->reply);
+	ex->reply = NULL;
+	ev.elapsed_ms = ex->started_ms > 0 ? now - ex->started_ms : 0;
+	ev.how = how;
+	if (why != NULL)
+		ev.text = (struct wire_slice){why, strlen(why)};
+	set_state(ex, GW_EXEC_DONE);
+	gw_metric_done[how]++;
+	append(ex, &ev);
+	log_info(&ex->id, "execution done how=%s ctx=%.8s elapsed_ms=%llu output_bytes=%zu%s%s",
+	         gw_done_name(how), ctx->id.id, (unsigned long long)ev.elapsed_ms,
+	         ex->output_bytes, why != NULL ? " why=" : "", why != NULL ? why : "");
+	gw_ctx_dequeue(ctx, ex);
+	ex->ctx = NULL;
+	gw_core_keep(ex->core, ex);
+}
+
+/* --- stopping it ------------------------------------------------------------------------ */
+
+static void
+on_again(void *arg)
+{
+	struct gw_exec *ex = arg;
+
+	loop_timer_free(ex->again);
+	ex->again = NULL;
+	km_kernel_interrupt(ex->kernel);
+	if (ex->count == 0)
+		ex->again = loop_timer_new(ex->core->lp, AGAIN_MS, on_again, ex);
+}
+
+static void
+on_grace(void *arg)
+{
+	struct gw_exec *ex = arg;
+
+	loop_timer_free(ex->grace);
+	ex->grace = NULL;
+	log_warn(&ex->id, "the kernel ignores interrupts, killing it");
+	km_kernel_kill(ex->kernel); /* the context ends us when it is dead */
+}
+
+void
+gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms)
+{
+	if (ex->state == GW_EXEC_DONE)
+		return;
+	if (ex->state == GW_EXEC_QUEUED) {
+		gw_exec_finish(ex, GW_DONE_ABORTED, "cancelled before it ran");
+		return;
+	}
+	if (ex->state == GW_EXEC_RUNNING) {
+		set_state(ex, GW_EXEC_STOPPING);
+		ex->stop = how;
+		if (ex->count == 0)
+			ex->again = loop_timer_new(ex->core->lp, AGAIN_MS, on_again, ex);
+	}
+	km_kernel_interrupt(ex->kernel);
+	if (kill_ms > 0 && ex->grace == NULL)
+		ex->grace = loop_timer_new(ex->core->lp, kill_ms, on_grace, ex);
+}
+
+void
+gw_exec_orphaned(struct gw_exec *ex)
+{
+	if (ex->orphan == GW_ORPHAN_FINISH || ex->state == GW_EXEC_DONE)
+		return;
+	if (ex->state == GW_EXEC_QUEUED)
+		gw_exec_finish(ex, GW_DONE_ABORTED, "the client went away");
+	else if (ex->orphan == GW_ORPHAN_INTERRUPT)
+		gw_exec_stop(ex, GW_DONE_INTERRUPTED, ex->core->cfg->interrupt_grace_ms);
+}
+
+static void
+on_timeout(void *arg)
+{
+	struct gw_exec *ex = arg;
+
+	loop_timer_free(ex->timeout);
+	ex->timeout = NULL;
+	gw_exec_stop(ex, GW_DONE_TIMEOUT, ex->core->cfg->interrupt_grace_ms);
+	ex->stop = GW_DONE_TIMEOUT; /* also when somebody had asked it to stop */
+}
+
+/* --- messages to events ----------------------------------------------------------------- */
+
+static const char *
+text_of(const json_t *content, const char *key)
+{
+	const char *s = json_string_value(json_object_get(content, key));
+
+	return s != NULL ? s : "";
+}
+
+static void
+started(struct gw_exec *ex, const json_t *content)
+{
+	struct gw_event ev = {.kind = GW_EV_STARTED};
+	json_int_t n = json_integer_value(json_object_get(content, "execution_count"));
+
+	if (ex->count != 0)
+		return;
+	ex->count = n > 0 ? n : 1;
+	ev.count = ex->count;
+	append(ex, &ev);
+}
+
+static void
+output(struct gw_exec *ex, const struct gw_event *ev, size_t bytes)
+{
+	uint64_t max = ex->core->cfg->max_output_bytes;
+
+	ex->output_bytes += bytes;
+	if (max > 0 && ex->output_bytes > max) {
+		gw_exec_stop(ex, GW_DONE_OVERRUN, ex->core->cfg->interrupt_grace_ms);
+		return; /* DONE(overrun) tells of the cut */
+	}
+	append(ex, ev);
+}
+
+static void
+on_stream(struct gw_exec *ex, const json_t *content)
+{
+	bool err = strcmp(text_of(content, "name"), "stderr") == 0;
+	struct gw_event ev = {.kind = err ? GW_EV_STDERR : GW_EV_STDOUT};
+
+	ev.text = wire_msg_text(json_object_get(content, "text"));
+	output(ex, &ev, ev.text.len);
+}
+
+static void
+on_bundle(struct gw_exec *ex, const struct wire_msg *m, enum gw_event_kind kind)
+{
+	json_t *transient = json_object_get(m->content, "transient");
+	struct gw_event ev = {.kind = kind, .count = ex->count};
+
+	ev.bundle = json_object_get(m->content, "data");
+	ev.metadata = json_object_get(m->content, "metadata");
+	ev.id = json_string_value(json_object_get(transient, "display_id"));
+	if (json_is_object(ev.bundle))
+		output(ex, &ev, m->raw[3].len);
+}
+
+/* A traceback is a list of strings, or one string (jjava). */
+static void
+on_error(struct gw_exec *ex, const json_t *content, const json_t *metadata)
+{
+	json_t *tb = json_object_get(content, "traceback");
+	json_t *list = json_is_array(tb) ? json_incref(tb) : json_array();
+	json_t *plain = json_object_get(json_object_get(metadata, "kernelbridge"), "traceback");
+
+	if (json_is_string(tb))
+		json_array_append(list, tb);
+	if (json_is_string(plain))
+		plain = json_object_get(metadata, "kernelbridge");
+	append_error(ex, text_of(content, "ename"), text_of(content, "evalue"), list, plain);
+	json_decref(list);
+}
+
+static void
+on_input(struct gw_exec *ex, const json_t *content)
+{
+	struct wire_slice prompt = wire_msg_text(json_object_get(content, "prompt"));
+	struct gw_event ev = {.kind = GW_EV_INPUT, .text = prompt};
+
+	ev.flag = json_is_true(json_object_get(content, "password"));
+	ex->input_waits = true;
+	if (ex->stdin_mode == GW_STDIN_ASK) {
+		append(ex, &ev);
+		return;
+	}
+	ev.kind = GW_EV_STDOUT;
+	ev.flag = false;
+	if (prompt.len > 0)
+		append(ex, &ev);
+	(void)gw_exec_input(ex, "\x04", 1); /* ipykernel: end of file */
+}
+
+static void
+on_message(void *arg, const struct wire_msg *m)
+{
+	struct gw_exec *ex = arg;
+	struct gw_event clear = {.kind = GW_EV_CLEAR};
+
+	if (strcmp(m->type, "stream") == 0)
+		on_stream(ex, m->content);
+	else if (strcmp(m->type, "execute_input") == 0)
+		started(ex, m->content);
+	else if (strcmp(m->type, "execute_result") == 0)
+		on_bundle(ex, m, GW_EV_RESULT);
+	else if (strcmp(m->type, "display_data") == 0)
+		on_bundle(ex, m, GW_EV_DISPLAY);
+	else if (strcmp(m->type, "update_display_data") == 0)
+		on_bundle(ex, m, GW_EV_UPDATE);
+	else if (strcmp(m->type, "error") == 0)
+		on_error(ex, m->content, m->metadata);
+	else if (strcmp(m->type, "input_request") == 0)
+		on_input(ex, m->content);
+	else if (strcmp(m->type, "clear_output") == 0) {
+		clear.flag = json_is_true(json_object_get(m->content, "wait"));
+		append(ex, &clear);
+	}
+}
+
+static void
+on_reply(void *arg, const struct wire_msg *m)
+{
+	struct gw_exec *ex = arg;
+
+	json_decref(ex->reply);
+	ex->reply = json_incref(m->content);
+	ex->input_waits = false;
+}
+
+/* Reply and idle are both here, or will never come. */
+static void
+on_done(void *arg, int status)
+{
+	struct gw_exec *ex = arg;
+	const char *said = text_of(ex->reply, "status");
+
+	ex->req = NULL;
+	if (status == -EPIPE)
+		return; /* the kernel is dead; the context knows why and ends us */
+	if (status != 0) {
+		gw_exec_finish(ex, GW_DONE_KERNEL_DIED, "the kernel gave no reply");
+		return;
+	}
+	if (strcmp(said, "error") == 0 && !ex->saw_error)
+		on_error(ex, ex->reply, NULL); /* Deno tells of some errors in the reply alone */
+	if (ex->state == GW_EXEC_STOPPING)
+		gw_exec_finish(ex, ex->stop, NULL);
+	else if (strcmp(said, "ok") == 0 && !ex->saw_error)
+		gw_exec_finish(ex, GW_DONE_OK, NULL);
+	else if (strcmp(said, "ok") == 0 || strcmp(said, "error") == 0)
+		gw_exec_finish(ex, GW_DONE_ERROR, NULL);
+	else
+		gw_exec_finish(ex, GW_DONE_ABORTED, "the kernel aborted it");
+}
+
+/* --- its life --------------------------------------------------------------------------- */
+
+static const struct wire_req_ops req_ops = {
+    .message = on_message,
+    .reply = on_reply,
+    .done = on_done,
+};
+
+void
+gw_exec_run(struct gw_exec *ex, struct km_kernel *k)
+{
+	json_t *content = json_pack("{s:o, s:b, s:b, s:{}, s:b, s:b}", "code",
+	                            json_stringn_nocheck(ex->code, ex->code_len), "silent",
+	                            ex->silent, "store_history", !ex->silent, "user_expressions",
+	                            "allow_stdin", ex->stdin_mode != GW_STDIN_DENY,
+	                            "stop_on_error", 1);
+	json_t *metadata = ex->envs == NULL
+	                       ? NULL
+	                       : json_pack("{s:{s:O}}", "kernelbridge", "env", ex->envs);
+
+	set_state(ex, GW_EXEC_RUNNING);
+	ex->kernel = k;
+	ex->started_ms = loop_now_ms(ex->core->lp);
+	ex->req = km_kernel_execute(k, content, metadata, &req_ops, ex);
+	if (ex->timeout_ms > 0)
+		ex->timeout = loop_timer_new(ex->core->lp, ex->timeout_ms, on_timeout, ex);
+	json_decref(content);
+	json_decref(metadata);
+	mem_free(ex->code);
+	ex->code = NULL;
+}
+
+int
+gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec **ret,
+            struct err *err)
+{
+	struct gw_core *core = ctx->core;
+	struct gw_event accepted = {.kind = GW_EV_ACCEPTED, .count = ctx->queue_n};
+	struct gw_exec *ex;
+
+	if (core->draining)
+		return err_set(err, -ECANCELED, "the gateway is stopping");
+	if (ctx->queue_n >= core->cfg->max_queue)
+		return err_set(err, -EBUSY, "the context has %u executions waiting, the limit",
+		               ctx->queue_n);
+	ex = mem_new(sizeof(*ex));
+	ex->core = core;
+	ex->ctx = ctx;
+	ex->id.kind = "exec";
+	wire_uuid(ex->id.id);
+	ex->code = mem_new(rq->code_len + 1);
+	memcpy(ex->code, rq->code, rq->code_len);
+	ex->code_len = rq->code_len;
+	if (json_object_size(rq->envs) > 0)
+		ex->envs = json_deep_copy(rq->envs);
+	ex->timeout_ms = rq->timeout_ms;
+	ex->stdin_mode = rq->stdin_mode;
+	ex->orphan = rq->orphan;
+	ex->silent = rq->silent;
+	list_init(&ex->node);
+	list_init(&ex->sinks);
+	gw_evlog_init(&ex->log);
+	loop_task_init(&ex->pump, core->lp, on_pump, ex);
+	count_state(GW_EXEC_QUEUED, 1);
+	append(ex, &accepted);
+	gw_ctx_enqueue(ctx, ex);
+	*ret = ex;
+	return 0;
+}
+
+int
+gw_exec_input(struct gw_exec *ex, const char *value, size_t len)
+{
+	if (!ex->input_waits || ex->req == NULL)
+		return -ENOENT;
+	ex->input_waits = false;
+	return km_kernel_input_reply(ex->kernel, ex->req, value, len);
+}
+
+const char *
+gw_exec_id(const struct gw_exec *ex)
+{
+	return ex->id.id;
+}
+
+unsigned
+gw_exec_position(const struct gw_exec *ex)
+{
+	const struct list *it;
+	unsigned n = 0;
+
+	if (ex->ctx == NULL)
+		return 0;
+	for (it = ex->ctx->queue.next; it != &ex->node; it = it->next)
+		n++;
+	return n;
+}
+
+void
+gw_exec_free(struct gw_exec *ex)
+{
+	if (ex == NULL)
+		return;
+	while (!list_empty(&ex->sinks)) {
+		struct gw_sink *s = list_entry(ex->sinks.next, struct gw_sink, node);
+
+		list_del(&s->node);
+		s->exec = NULL;
+	}
+	count_state(ex->state, -1);
+	stop_timers(ex);
+	loop_task_cancel(&ex->pump);
+	wire_req_free(ex->req);
+	list_del(&ex->node);
+	gw_evlog_fini(&ex->log);
+	json_decref(ex->envs);
+	json_decref(ex->reply);
+	mem_free(ex->code);
+	mem_free(ex);
+}

@@ -1,0 +1,122 @@
+/* gateway/exec.h - CORE: one run of code in a context: wire messages in, events out.
+ *
+ *	QUEUED -> RUNNING -> STOPPING -> DONE     each may also go to DONE at once
+ *
+ * An execution belongs to its context while it is live; then the core keeps it for a while, so that a
+ * client that lost its connection can read the rest.
+ */
+#ifndef GW_EXEC_H
+#define GW_EXEC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/event.h"
+#include "gateway/evlog.h"
+#include "wire/base/list.h"
+#include "wire/base/log.h"
+#include "wire/base/loop.h"
+#include "wire/msg.h"
+
+struct gw_core;
+struct gw_ctx;
+struct gw_sink;
+struct km_kernel;
+struct wire_req;
+
+enum gw_exec_state { GW_EXEC_QUEUED, GW_EXEC_RUNNING, GW_EXEC_STOPPING, GW_EXEC_DONE, GW_EXEC_N };
+
+const char *gw_exec_state_name(enum gw_exec_state st);
+bool gw_exec_may(enum gw_exec_state from, enum gw_exec_state to);
+
+/* What a program that reads stdin gets. */
+enum gw_stdin {
+	GW_STDIN_DENY, /* the kernel refuses: StdinNotImplementedError in Python */
+	GW_STDIN_EOF,  /* end of file: EOFError */
+	GW_STDIN_ASK,  /* an INPUT event; gw_exec_input() answers */
+};
+
+/* What happens when its last sink goes away. */
+enum gw_orphan {
+	GW_ORPHAN_FINISH,    /* it runs, now or when its turn comes */
+	GW_ORPHAN_DROP,      /* it is dropped while queued; once it runs it finishes */
+	GW_ORPHAN_INTERRUPT, /* it is dropped while queued, interrupted when it runs */
+};
+
+struct gw_exec_request {
+	const char *code; /* UTF-8 */
+	size_t code_len;
+	const json_t *envs;  /* object of strings or NULL; borrowed for the call */
+	uint64_t timeout_ms; /* from the start of the run; 0: none */
+	enum gw_stdin stdin_mode;
+	enum gw_orphan orphan;
+	bool silent; /* no count, no result, no history */
+};
+
+/* Open to core files only; dialects use the functions. */
+struct gw_exec {
+	struct list node; /* in the context's queue, or the core's kept ones */
+	struct gw_core *core;
+	struct gw_ctx *ctx;       /* NULL once the context is gone */
+	struct km_kernel *kernel; /* runs it, or NULL; borrowed */
+	struct wire_req *req;     /* in flight at kernel, or NULL */
+	struct log_id id;
+	enum gw_exec_state state;
+	enum gw_done stop; /* STOPPING: what it will be */
+	char *code;
+	size_t code_len;
+	json_t *envs; /* object or NULL */
+	uint64_t timeout_ms;
+	enum gw_stdin stdin_mode;
+	enum gw_orphan orphan;
+	bool silent;
+	bool input_waits; /* an input_request is unanswered */
+	bool paused;      /* the kernel waits for the sinks */
+	bool saw_error;   /* an ERROR event went out */
+	json_t *reply;    /* content of execute_reply, or NULL: not yet */
+	int64_t count;       /* execution_count, 0: not started */
+	uint64_t started_ms; /* loop time of the request, then of the end */
+	size_t output_bytes;
+	struct gw_evlog log;
+	struct list sinks;
+	struct gw_sink *feeding; /* whose event() is on the stack, or NULL */
+	struct loop_task pump;      /* sinks have something to read */
+	struct loop_timer *timeout; /* pending, or NULL */
+	struct loop_timer *again;   /* STOPPING: interrupt again until it has started */
+	struct loop_timer *grace;   /* STOPPING: then kill */
+};
+
+/* Queue code in ctx.  Returns 0 with *ret, borrowed: live at least until DONE reached its sinks
+ * (hook one now).  -EBUSY: the queue is full; -ECANCELED: the gateway is stopping. */
+int gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec **ret,
+                struct err *err);
+
+/* Send it to a ready kernel.  For context.c. */
+void gw_exec_run(struct gw_exec *ex, struct km_kernel *k);
+
+/* Stop it on purpose: a queued one is done at once, a running one is interrupted and, with kill_ms > 0,
+ * its kernel killed that much later.  how: INTERRUPTED, ABORTED, TIMEOUT or OVERRUN. */
+void gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms);
+
+/* End it now: DONE(how) with why (a phrase, or NULL).  KERNEL_DIED adds an ERROR event before. Legal in every
+ * state but DONE; the context starts the next one. */
+void gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why);
+
+/* Answer its INPUT event.  Returns 0, or -ENOENT if none waits. */
+int gw_exec_input(struct gw_exec *ex, const char *value, size_t len);
+
+/* A live or kept execution, or NULL; borrowed. */
+struct gw_exec *gw_exec_find(struct gw_core *core, const char *id);
+const char *gw_exec_id(const struct gw_exec *ex);
+/* Executions before it in its context. */
+unsigned gw_exec_position(const struct gw_exec *ex);
+
+/* Its last sink went away: do what its orphan rule says.  For sink.c. */
+void gw_exec_orphaned(struct gw_exec *ex);
+
+/* Release; sinks are unhooked without a word.  NULL is fine. */
+void gw_exec_free(struct gw_exec *ex);
+
+#endif /* GW_EXEC_H */

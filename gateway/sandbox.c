@@ -1,0 +1,141 @@
+/* gateway/sandbox.c - see gateway/sandbox.h. */
+#include "gateway/sandbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/context.h"
+#include "gateway/core.h"
+#include "gateway/files.h"
+#include "gateway/metrics.h"
+#include "wire/base/err.h"
+#include "wire/base/mem.h"
+#include "wire/msg.h"
+
+static int
+check_strings(const json_t *o, const char *what, struct err *err)
+{
+	const char *key;
+	json_t *v;
+
+	if (o == NULL || json_is_null(o))
+		return 0;
+	if (!json_is_object(o))
+		return err_set(err, -EINVAL, "%s is not an object", what);
+	json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
+		if (!json_is_string(v))
+			return err_set(err, -EINVAL, "%s.%s is not a string", what, key);
+	}
+	return 0;
+}
+
+static json_t *
+copy_or_empty(const json_t *o)
+{
+	return json_is_object(o) ? json_deep_copy(o) : json_object();
+}
+
+int
+gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
+               struct gw_sandbox **ret, struct err *err)
+{
+	struct gw_sandbox *sb;
+	char path[4096];
+	int rc = check_strings(rq->env, "env", err);
+
+	if (rc == 0)
+		rc = check_strings(rq->labels, "labels", err);
+	if (rc != 0)
+		return rc;
+	if (rq->name != NULL && gw_sandbox_find(core, rq->name) != NULL)
+		return err_set(err, -EEXIST, "a sandbox called '%.64s' exists", rq->name);
+	if (gw_metric[GW_M_SANDBOXES] >= (int64_t)core->cfg->max_sandboxes)
+		return err_set(err, -EBUSY, "there are %llu sandboxes, the limit (max_sandboxes)",
+		               (unsigned long long)core->cfg->max_sandboxes);
+	sb = mem_new(sizeof(*sb));
+	sb->core = core;
+	sb->id.kind = "sandbox";
+	if (rq->id != NULL)
+		(void)snprintf(sb->id.id, sizeof(sb->id.id), "%s", rq->id);
+	else
+		wire_uuid(sb->id.id);
+	(void)snprintf(path, sizeof(path), "%s/sandboxes/%s/home", core->cfg->state_dir, sb->id.id);
+	rc = gw_files_mkdirs(path, err);
+	if (rc != 0) {
+		mem_free(sb);
+		return rc;
+	}
+	sb->home = mem_strdup(path);
+	sb->name = mem_strdup(rq->name != NULL ? rq->name : sb->id.id);
+	sb->env = copy_or_empty(rq->env);
+	sb->labels = copy_or_empty(rq->labels);
+	gw_core_now(sb->created);
+	list_init(&sb->contexts);
+	list_add_before(&core->sandboxes, &sb->node);
+	gw_metric[GW_M_SANDBOXES]++;
+	log_info(&sb->id, "sandbox made");
+	*ret = sb;
+	return 0;
+}
+
+struct gw_sandbox *
+gw_sandbox_find(struct gw_core *core, const char *id_or_name)
+{
+	struct list *it;
+	struct list *tmp;
+
+	list_each (it, tmp, &core->sandboxes) {
+		struct gw_sandbox *sb = list_entry(it, struct gw_sandbox, node);
+
+		if (strcmp(sb->id.id, id_or_name) == 0 || strcmp(sb->name, id_or_name) == 0)
+			return sb;
+	}
+	return NULL;
+}
+
+static void
+end_contexts(struct gw_sandbox *sb, const char *why)
+{
+	while (!list_empty(&sb->contexts))
+		gw_ctx_free(list_entry(sb->contexts.next, struct gw_ctx, node), why);
+}
+
+void
+gw_sandbox_stop(struct gw_sandbox *sb, const char *why)
+{
+	end_contexts(sb, why);
+	sb->stopped = true;
+}
+
+void
+gw_sandbox_start(struct gw_sandbox *sb)
+{
+	sb->stopped = false;
+}
+
+void
+gw_sandbox_free(struct gw_sandbox *sb, const char *why)
+{
+	end_contexts(sb, why);
+	list_del(&sb->node);
+	gw_metric[GW_M_SANDBOXES]--;
+	log_info(&sb->id, "sandbox gone why=%s", why);
+	json_decref(sb->env);
+	json_decref(sb->labels);
+	mem_free(sb->name);
+	mem_free(sb->home);
+	mem_free(sb);
+}
+
+void
+gw_sandbox_delete(struct gw_sandbox *sb, const char *why)
+{
+	char dir[4096];
+
+	assert(strcmp(sb->id.id, GW_SANDBOX_DEFAULT) != 0);
+	(void)snprintf(dir, sizeof(dir), "%s/sandboxes/%s", sb->core->cfg->state_dir, sb->id.id);
+	gw_sandbox_free(sb, why);
+	gw_files_remove_tree(dir);
+}

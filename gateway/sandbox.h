@@ -1,0 +1,55 @@
+/* gateway/sandbox.h - CORE: a tenant's space: home folder, variables, contexts.
+ *
+ * The sandbox `default` always exists.
+ */
+#ifndef GW_SANDBOX_H
+#define GW_SANDBOX_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "wire/base/list.h"
+#include "wire/base/log.h"
+
+struct err;
+struct gw_core;
+
+#define GW_SANDBOX_DEFAULT "default" /* its id */
+
+struct gw_sandbox {
+	struct list node; /* in the core */
+	struct gw_core *core;
+	struct log_id id;
+	char *name;
+	char *home;     /* absolute, exists */
+	json_t *env;    /* object of strings: every kernel gets them */
+	json_t *labels; /* object of strings */
+	bool stopped;   /* on request: no kernel runs until started */
+	char created[32];
+	struct list contexts; /* gw_ctx, oldest first */
+};
+
+struct gw_sandbox_request {
+	const char *id;       /* NULL: a fresh UUID */
+	const char *name;     /* NULL: the id */
+	const json_t *env;    /* object of strings or NULL; copied */
+	const json_t *labels; /* object of strings or NULL; copied */
+};
+
+/* Returns 0 with *ret borrowed (owned by the core), -EEXIST (the name is taken), -EBUSY
+ * (max_sandboxes), -EINVAL (env or labels are not strings) or -EIO (no home), with err. */
+int gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
+                   struct gw_sandbox **ret, struct err *err);
+
+/* By id or by name; NULL: none. */
+struct gw_sandbox *gw_sandbox_find(struct gw_core *core, const char *id_or_name);
+
+/* Delete every context, and make none until start; why goes to the clients. */
+void gw_sandbox_stop(struct gw_sandbox *sb, const char *why);
+void gw_sandbox_start(struct gw_sandbox *sb);
+
+/* Release; its home stays.  delete removes the home as well; the default sandbox must not be deleted. */
+void gw_sandbox_free(struct gw_sandbox *sb, const char *why);
+void gw_sandbox_delete(struct gw_sandbox *sb, const char *why);
+
+#endif /* GW_SANDBOX_H */
