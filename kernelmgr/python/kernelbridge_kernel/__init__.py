@@ -1,0 +1,15 @@
+"""The Python side of kernelbridge: an ipykernel whose output is ordered, bounded and never lost.
+
+Started as `python -P -m kernelbridge_kernel -f CONNECTION_FILE`. One file, one thing:
+
+    app        the kernel's start: sockets, streams, no files of the user's
+    parent     die with the process that started the kernel
+    iopub      the one ordered and bounded queue in front of the iopub socket
+    streams    sys.stdout and sys.stderr
+    capture    what is written to file descriptors 1 and 2 below Python
+    wire       JSON that is always valid UTF-8
+    kernel     one execution: its environment variables, its interrupt, its end
+    environ    set and restore variables exactly
+    shell      what IPython shows of an error, and how `exit` behaves
+    plaintb    a traceback as CPython prints it
+"""

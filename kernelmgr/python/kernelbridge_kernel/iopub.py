@@ -1,0 +1,284 @@
+"""The one queue in front of the iopub socket: everything in program order, bounded, nothing dropped.
+
+Text of both streams, text captured from descriptors and whole messages (results, displays, status)
+stand in one list in the order in which they were made; only the IOPub thread takes from it. A thread
+that makes output faster than the reader takes it waits here: the socket's send mark is small and set
+before bind (see app.py), so sending blocks the IOPub thread, the list fills, and the writer waits.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from functools import partial
+
+from ipykernel.iostream import IOPubThread
+
+PIECE = 1 << 16  # most bytes of text in one stream message
+FULL = 1 << 16  # a writer waits when this much is queued
+_MESSAGE_COST = 512  # what a queued message counts beside its bytes
+
+
+class _Run:
+    """Consecutive text of one stream for one parent message."""
+
+    __slots__ = ("parent", "parts", "stream")
+
+    def __init__(self, stream, parent, text):
+        self.stream = stream
+        self.parent = parent
+        self.parts = [text]
+
+
+def _pieces(text: str):
+    """Yield `text` in pieces that are at most PIECE bytes in UTF-8."""
+    step = PIECE if text.isascii() else PIECE // 4
+    for start in range(0, len(text), step):
+        yield text[start : start + step]
+
+
+class IOPub(IOPubThread):
+    """ipykernel's IOPub thread around that queue. `exempt` holds idents of threads that never wait."""
+
+    def __init__(self, socket, session):
+        self.forked = False
+        self.exempt: set[int] = set()
+        self.captures: list[tuple] = []  # (Capture, its stream)
+        self._lock = threading.RLock()  # re-entered when a finalizer prints
+        self._items: list = []
+        self._queued = 0  # characters and bytes queued or being sent
+        self._text = 0  # the characters among them
+        self._bol = True  # the last text ended a line
+        self._woken = False
+        self._armed = False
+        self._draining = False
+        self._sent_at = 0.0
+        super().__init__(socket, pipe=False, session=session)
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    # What ipykernel's queue did with sockets and a collector is not needed here.
+    def _setup_event_pipe(self):
+        pass
+
+    async def _run_event_pipe_gc(self):
+        pass
+
+    def _after_fork(self):
+        """A forked child has no IOPub thread: its streams write to their descriptors instead."""
+        self.forked = True
+        self._lock = threading.RLock()
+        self._items = []
+
+    # -- putting in ---------------------------------------------------------------------------
+
+    def put_text(self, stream, parent, text: str):
+        """Queue `text`, to be published within the stream's flush interval.
+
+        A finished line is handed to the socket before this returns when nothing was sent during
+        the last interval: so it is not lost when the process dies next.
+        """
+        with self._lock:
+            if self._bol:
+                self._collect()
+            self._append_text(stream, parent, text)
+            self._bol = ends = text[-1:] == "\n"
+            full = self._queued >= FULL
+        if full or (ends and time.monotonic() - self._sent_at >= stream.flush_interval):
+            self.wait()
+        elif not self._armed:
+            self._armed = True
+            self._call(partial(self._arm, stream.flush_interval))
+
+    def schedule(self, f, cost: int = 0):
+        """Queue a call for the IOPub thread, in order with everything else; wait when full."""
+        if self.forked:
+            return
+        with self._lock:
+            self._collect()
+            self._items.append((cost, f))
+            self._queued += cost
+            full = self._queued >= FULL
+        if full:
+            self.wait()
+        else:
+            self._wake()
+
+    def send_multipart(self, msg, *args, **kwargs):
+        """Queue a whole message."""
+        cost = _MESSAGE_COST + sum(len(frame) for frame in msg)
+        self.schedule(partial(self._really_send, msg, *args, **kwargs), cost)
+
+    def sync(self):
+        """Queue what waits in the captured descriptors, then wait until all text was handed to
+        the socket."""
+        if self.forked:
+            return
+        for capture, stream in self.captures:
+            left = capture.waiting()
+            while left > 0:
+                with self._lock:
+                    count = self._collect_one(capture, stream)
+                    full = self._queued >= FULL
+                if count == 0:
+                    break
+                left -= count
+                if full:
+                    self.wait()
+        if self._text > 0:
+            self.wait()
+
+    def wait(self):
+        """Wait until everything queued so far was handed to the socket. Interruptible."""
+        ident = threading.get_ident()
+        if ident == self.thread.ident or not self.thread.is_alive():
+            self._drain()
+            return
+        if ident in self.exempt:
+            self._wake()
+            return
+        gate = threading.Lock()
+        gate.acquire()
+        with self._lock:
+            self._items.append((0, gate.release))
+        self._wake()
+        while not gate.acquire(timeout=1):
+            if not self.thread.is_alive():
+                self._drain()
+                return
+
+    def _append_text(self, stream, parent, text):
+        last = self._items[-1] if self._items else None
+        if type(last) is _Run and last.stream is stream and last.parent is parent:
+            last.parts.append(text)
+        else:
+            self._items.append(_Run(stream, parent, text))
+        self._queued += len(text)
+        self._text += len(text)
+
+    def _collect(self):
+        """Queue at most 64 KiB of each captured descriptor: it was written before what follows."""
+        for capture, stream in self.captures:
+            if capture.waiting():
+                self._collect_one(capture, stream)
+
+    def _collect_one(self, capture, stream) -> int:
+        count, text = capture.read()
+        if text:
+            self._append_text(stream, stream.parent_header, text)
+        return count
+
+    # -- waking the thread ----------------------------------------------------------------------
+
+    def _call(self, f):
+        """Run `f` in the IOPub thread, soon."""
+        if self.thread.is_alive():
+            self.io_loop.asyncio_loop.call_soon_threadsafe(f)
+        elif not self.forked:
+            self._armed = False
+            self._drain()
+
+    def _wake(self):
+        if self._woken:
+            return
+        self._woken = True
+        try:
+            self._call(self._drain)
+        except BaseException:  # an interrupt in between: the next one wakes it again
+            self._woken = False
+            raise
+
+    def watch(self, capture, stream):
+        """Publish what comes through `capture` as text of `stream`."""
+        self.captures.append((capture, stream))
+        add = partial(self.io_loop.add_handler, capture.pipe, self._on_readable, self.io_loop.READ)
+        self.io_loop.add_callback(add)
+
+    # -- in the IOPub thread ----------------------------------------------------------------------
+
+    def _on_readable(self, fd, events):
+        with self._lock:
+            self._collect()
+            full = self._queued >= FULL
+            idle = not self._armed
+            self._armed = True
+        if full:
+            self._drain()
+        if idle:
+            self._tick(self.captures[0][1].flush_interval)
+
+    def _arm(self, interval):
+        self.io_loop.call_later(interval, self._tick, interval)
+
+    def _tick(self, interval):
+        """Publish now if the last time is an interval ago, else when it will be."""
+        with self._lock:
+            if not self._items:
+                self._armed = False
+                return
+        late = self._sent_at + interval - time.monotonic()
+        if late <= 0:
+            self._drain()
+            late = interval
+        self.io_loop.call_later(late, self._tick, interval)
+
+    def _drain(self):
+        """Publish everything in the queue. Also called by others where the thread is gone."""
+        self._woken = False
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while True:
+                with self._lock:
+                    items, self._items = self._items, []
+                    if not items:
+                        self._queued = self._text = 0
+                        break
+                for item in items:
+                    self._handle(item)
+        finally:
+            self._draining = False
+
+    def _handle(self, item):
+        """Publish one item; whatever goes wrong with it, the next ones are published too."""
+        try:
+            if type(item) is _Run:
+                cost = self._publish(item)
+                with self._lock:
+                    self._queued -= cost
+                    self._text -= cost
+            else:
+                cost, f = item
+                f()
+                with self._lock:
+                    self._queued -= cost
+        except Exception:
+            traceback.print_exc(file=sys.__stderr__)
+
+    def _publish(self, run) -> int:
+        text = "".join(run.parts)
+        run.parts = ()
+        for piece in _pieces(text):
+            content = {"name": run.stream.name, "text": piece}
+            msg = self.session.msg("stream", content, parent=run.parent)
+            self._really_send(self.session.serialize(msg, ident=run.stream.topic))
+        self._sent_at = time.monotonic()
+        return len(text)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def stop(self):
+        """Publish what is left, then end the thread. A reader that takes nothing for 5 s is left."""
+        if self.forked or not self.thread.is_alive():
+            return
+        for capture, _stream in self.captures:
+            capture.restore()
+        done = threading.Event()
+        with self._lock:
+            self._collect()
+            self._items.append((0, done.set))
+        self._wake()
+        if not done.wait(5):
+            os._exit(0)
+        super().stop()

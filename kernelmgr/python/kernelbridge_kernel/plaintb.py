@@ -1,0 +1,103 @@
+"""An exception as CPython itself prints it, without a trace of IPython."""
+
+import os
+import traceback
+
+import ipykernel
+import IPython
+import traitlets
+
+LIMIT = 1 << 20  # most characters of a value or of a traceback
+NAME_LIMIT = 1 << 10
+
+_OURS = tuple(
+    os.path.dirname(os.path.abspath(module)) + os.sep
+    for module in (IPython.__file__, ipykernel.__file__, traitlets.__file__, __file__)
+)
+_HEAD = "Traceback (most recent call last):\n"
+
+
+def cut(text: str, limit: int = LIMIT) -> str:
+    """Return `text`, or its beginning and a note of how much is missing."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}... [{len(text) - limit} characters cut]"
+
+
+def cut_middle(text: str, limit: int = LIMIT) -> str:
+    """Return `text`, or its beginning and end around a note of how much is missing."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    note = f"\n... [{len(text) - 2 * half} characters cut] ...\n"
+    return text[:half] + note + text[-half:]
+
+
+def name_of(etype: type) -> str:
+    """Return the bare class name."""
+    return cut(str(etype.__name__), NAME_LIMIT)
+
+
+def value_of(value: BaseException) -> str:
+    """Return str(value), also where that raises or is not a string at all."""
+    try:
+        return cut(str(value))
+    except BaseException as err:
+        if isinstance(err, KeyboardInterrupt):
+            raise
+        return f"<exception {type(value).__name__} has no str()>"
+
+
+def describe(etype, value, tb, cell_names) -> dict[str, str]:
+    """Return {"name", "value", "traceback"} of an exception, all plain text.
+
+    `cell_names` holds the file names under which cells were compiled; their frames read
+    `File "<stdin>", line N, in <module>`. A syntax error in a cell itself reads as one in `<string>`,
+    its value `message (<string>, line N)`. The traceback begins with `Traceback (most recent call
+    last):` and its last line is `name: value`, or `name` where there is no value.
+    """
+    name = name_of(etype)
+    text = value_of(value)
+    of_cell = isinstance(value, SyntaxError) and value.filename in cell_names
+    if of_cell:
+        text = cut(f"{value.msg} (<string>, line {value.lineno})")
+    report = traceback.TracebackException(etype, value, tb, compact=True)
+    _clean(report, cell_names)
+    if of_cell:
+        body = _syntax(report, name, text)
+    else:
+        body = "".join(report.format())
+        if not body.startswith((_HEAD, "  + Exception Group Traceback")) and not _chained(report):
+            body = _HEAD + body
+    return {"name": name, "value": text, "traceback": cut_middle(body)}
+
+
+def _syntax(report, name, text) -> str:
+    lines = list(report.format_exception_only())[:-1]
+    return _HEAD + "".join(lines) + f"{name}: {text}\n"
+
+
+def _chained(report) -> bool:
+    cause = report.__cause__ is not None
+    return cause or (report.__context__ is not None and not report.__suppress_context__)
+
+
+def _clean(report, cell_names):
+    """Rewrite `report` and everything it is chained to or made of, in place, without recursion."""
+    todo, seen = [report], set()
+    while todo:
+        part = todo.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
+        for frame in part.stack:
+            if frame.filename in cell_names:
+                frame.filename = "<stdin>"
+                if frame.name.startswith("<cell line:"):
+                    frame.name = "<module>"
+        if part.exc_type and issubclass(part.exc_type, SyntaxError) and part.filename in cell_names:
+            part.filename = "<string>"
+        if isinstance(part._str, str):
+            part._str = cut(part._str)
+        todo += [part.__cause__, part.__context__, *(part.exceptions or ())]

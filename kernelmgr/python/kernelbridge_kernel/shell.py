@@ -1,0 +1,166 @@
+"""The interactive shell: how errors are shown, and what `exit` does."""
+
+import os
+import sys
+import traceback
+from asyncio import CancelledError
+
+from ipykernel import zmqshell
+from ipykernel.jsonutil import json_clean
+from IPython.core import interactiveshell
+from IPython.core.autocall import ZMQExitAutocall
+from IPython.core.error import UsageError
+from traitlets import default
+
+from . import plaintb
+
+
+class Exiter(ZMQExitAutocall):
+    """`exit` and `quit`: raise SystemExit, as in a program. The kernel lives on."""
+
+    def __call__(self, code=None, keep_kernel=False):
+        raise SystemExit(code)
+
+
+def _warn(message, *args, **kwargs):
+    """IPython's warnings but for its advice on leaving, which SystemExit would print."""
+    if not str(message).startswith("To exit:"):
+        _ipython_warn(message, *args, **kwargs)
+
+
+_ipython_warn = interactiveshell.warn
+interactiveshell.warn = _warn
+
+
+def _has_group(value) -> bool:
+    """True if `value` is an exception group or was raised while one was handled."""
+    seen = set()
+    while value is not None and id(value) not in seen:
+        if isinstance(value, BaseExceptionGroup):
+            return True
+        seen.add(id(value))
+        value = value.__context__
+    return False
+
+
+class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
+    """ipykernel's shell, under the name by which libraries know that they are in a notebook.
+
+    Every error is published exactly once, with its plain traceback in the message's metadata.
+    """
+
+    @default("exiter")
+    def _default_exiter(self):
+        return Exiter(self)
+
+    def init_environment(self):
+        """No pagers; colours are left to who asks for them."""
+        for name, value in (("TERM", "xterm-color"), ("PAGER", "cat"), ("GIT_PAGER", "cat")):
+            os.environ.setdefault(name, value)
+
+    # -- running ----------------------------------------------------------------------------------
+
+    interrupted = False  # the running top-level await was cancelled by SIGINT
+
+    def run_cell(self, *args, **kwargs):
+        return self._presentable(super().run_cell(*args, **kwargs))
+
+    async def run_cell_async(self, *args, **kwargs):
+        self.interrupted = False
+        return self._presentable(await super().run_cell_async(*args, **kwargs))
+
+    def _presentable(self, result):
+        """Make str() of the result's errors safe and short: the execute_reply is made of it."""
+        for field in ("error_before_exec", "error_in_exec"):
+            value = getattr(result, field)
+            if value is None:
+                continue
+            etype = self._shown_type(value)
+            text = plaintb.value_of(value)
+            if etype is not type(value) or not _same_str(value, text):
+                setattr(result, field, type(plaintb.name_of(etype), (Exception,), {})(text))
+        return result
+
+    def _shown_type(self, value):
+        return KeyboardInterrupt if self._is_interrupt(value) else type(value)
+
+    def _is_interrupt(self, value):
+        return self.interrupted and isinstance(value, CancelledError)
+
+    # -- showing ------------------------------------------------------------------------------------
+
+    def showtraceback(self, exc_tuple=None, *args, **kwargs):
+        """Publish the exception, whatever it takes: IPython's own formatting fails on some."""
+        etype, value, tb = exc_tuple or sys.exc_info()
+        if value is None:
+            return super().showtraceback(exc_tuple, *args, **kwargs)
+        if self._is_interrupt(value):
+            etype, value = KeyboardInterrupt, KeyboardInterrupt().with_traceback(tb)
+            exc_tuple = etype, value, tb
+        if etype is UsageError or _has_group(value):
+            self._get_exc_info((etype, value, tb))
+            return self._show_plain(etype, value, tb)
+        self._guarded(super().showtraceback, (etype, value, tb), exc_tuple, *args, **kwargs)
+
+    def showsyntaxerror(self, *args, **kwargs):
+        self._guarded(super().showsyntaxerror, sys.exc_info(), *args, **kwargs)
+
+    def _guarded(self, show, exc, *args, **kwargs):
+        """Call `show`; where it published nothing, publish the plain form."""
+        before, self._published = getattr(self, "_published", False), False
+        try:
+            show(*args, **kwargs)
+        except BaseException:
+            if self._published:
+                raise
+        finally:
+            done, self._published = self._published, before or self._published
+        if not done:
+            self._show_plain(*exc)
+
+    def _show_plain(self, etype, value, tb):
+        plain = self._describe(etype, value, tb)
+        self._publish_error(plain["name"], plain["value"], plain["traceback"].splitlines(), plain)
+
+    def _showtraceback(self, etype, evalue, stb):
+        """Overridden to add the metadata. `stb` is IPython's own list of lines."""
+        exc = etype, evalue, evalue.__traceback__
+        stb = [plaintb.cut_middle(line) for line in stb]
+        self._publish_error(etype.__name__, plaintb.value_of(evalue), stb, self._describe(*exc))
+
+    def _describe(self, etype, value, tb):
+        try:
+            return plaintb.describe(etype, value, tb, self.compile._filename_map)
+        except Exception:  # an exception class that fails in ways not foreseen
+            name, text = plaintb.name_of(etype), plaintb.value_of(value)
+            body = f"Traceback (most recent call last):\n{name}: {text}\n"
+            return {"name": name, "value": text, "traceback": body}
+
+    def _publish_error(self, name, value, stb, plain):
+        self._published = True
+        self._last_traceback = stb
+        if self.kernel.iopub_thread.forked:
+            sys.stderr.write(plain["traceback"])
+            return
+        dh = self.displayhook
+        if getattr(dh, "msg", None) is not None:  # raised while a result was formatted
+            self._last_traceback_during_displayhook = True
+        dh.session.send(
+            dh.pub_socket,
+            "error",
+            json_clean({"ename": name, "evalue": value, "traceback": stb}),
+            dh.parent_header,
+            ident=dh.topic.replace(b"execute_result", b"error") if dh.topic else None,
+            metadata={"kernelbridge": plain},
+        )
+
+    def excepthook(self, etype, value, tb):
+        """sys.excepthook while a cell runs: called by the code itself, it prints."""
+        traceback.print_exception(etype, value, tb)
+
+
+def _same_str(value, text) -> bool:
+    try:
+        return str(value) == text
+    except BaseException:
+        return False

@@ -1,0 +1,100 @@
+"""sys.stdout and sys.stderr of the user's code."""
+
+import codecs
+import io
+import os
+
+from ipykernel.iostream import OutStream
+
+from .capture import Capture
+from .wire import encode
+
+_FD = {"stdout": 1, "stderr": 2}
+
+
+class Stream(OutStream):
+    """A text stream into the iopub queue, which also takes over its file descriptor.
+
+    Same constructor and attributes as ipykernel's OutStream. `fileno()` is the captured
+    descriptor, so a child process that is given this stream is captured too.
+    """
+
+    flush_interval = 0.01  # seconds until text without a line end is published
+
+    def __init__(self, session, pub_thread, name, pipe=None, echo=None, *, watchfd=True, isatty=False):
+        super().__init__(session, pub_thread, name, watchfd=False, isatty=isatty)
+        self._fd = _FD[name]
+        self._capture = Capture(self._fd) if watchfd else None
+        if self._capture:
+            self._original_stdstream_copy = self._capture.original  # app.init_io logs to it
+            pub_thread.watch(self._capture, self)
+        self._buffer = None
+
+    def fileno(self):
+        return self._fd
+
+    @property
+    def buffer(self):
+        """The same stream for bytes in UTF-8, as other text streams have."""
+        if self._buffer is None:
+            self._buffer = _Bytes(self)
+        return self._buffer
+
+    def write(self, string):
+        """Publish `string` soon; wait while too much is unpublished. Returns its length."""
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string).__name__}")
+        pub = self.pub_thread
+        if pub is None:
+            raise ValueError("I/O operation on closed file")
+        if pub.forked:
+            self._write_fd(string)
+        elif string:
+            try:
+                parent = self._parent_header.get()
+            except LookupError:  # a thread of the user's: the cell that runs now
+                parent = self._parent_header_global
+            pub.put_text(self, parent, string)
+        return len(string)
+
+    def flush(self):
+        """Return when everything written so far was handed to the socket."""
+        if self.pub_thread is not None:
+            self.pub_thread.sync()
+
+    def close(self):
+        """Stop taking text. The descriptor is given back when the IOPub thread stops."""
+        self.flush()
+        self.pub_thread = None
+
+    def _write_fd(self, string):
+        """In a forked child: the parent process reads this from its captured descriptor."""
+        data = memoryview(encode(string))
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+
+class _Bytes(io.BufferedIOBase):
+    """`sys.stdout.buffer`: bytes in, text out, a character may be cut between two writes."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def raw(self):
+        return self
+
+    def writable(self):
+        return True
+
+    def fileno(self):
+        return self._stream.fileno()
+
+    def write(self, data):
+        view = memoryview(data)
+        self._stream.write(self._decoder.decode(view))
+        return view.nbytes
+
+    def flush(self):
+        self._stream.flush()

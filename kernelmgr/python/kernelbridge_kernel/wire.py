@@ -1,0 +1,30 @@
+"""JSON on the wire: valid UTF-8 whatever strings the user's code makes."""
+
+import json
+
+from jupyter_client.jsonutil import json_clean, json_default
+
+
+def _dumps(obj):
+    return json.dumps(obj, default=json_default, ensure_ascii=False, allow_nan=False)
+
+
+def pack(obj) -> bytes:
+    """Return `obj` as JSON in UTF-8; a jupyter_client Session's packer.
+
+    Lone surrogates become U+FFFD (jupyter_client itself would fail on some of them and send
+    invalid UTF-8 for others); NaN, infinities and unknown types become strings.
+    """
+    try:
+        text = _dumps(obj)
+    except (TypeError, ValueError):
+        text = _dumps(json_clean(obj))
+    return encode(text)
+
+
+def encode(text: str) -> bytes:
+    """Return `text` in UTF-8 with U+FFFD for each lone surrogate."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
