@@ -46,8 +46,9 @@ struct km_kernel_ops {
 	void (*stray)(void *arg, const struct wire_msg *m);
 };
 
-/* Launch.  Returns 0 with *ret owned by the caller, or -ENOENT (program or cwd missing), -EBUSY (no
- * sockets or processes left), -EIO, with err filled and nothing left behind. */
+/* Launch.  Returns 0 with *ret owned by the caller, or -ENOENT (program or cwd missing), -EINVAL
+ * (environment malformed or too large), -EBUSY (no sockets or processes left), -EIO, with err filled
+ * and nothing left behind.  ops are copied. */
 int km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *ops,
                     void *arg, struct km_kernel **ret, struct err *err);
 
@@ -61,15 +62,19 @@ void km_kernel_stop(struct km_kernel *k);
 void km_kernel_kill(struct km_kernel *k);
 
 /* Send execute_request; at most one in flight (asserted). content as in "Messaging in Jupyter",
- * execute.  The state is BUSY until the request's done.  ops see wire/client.h. */
+ * execute.  The state is BUSY until the request's done, so it is not freed while the kernel lives.  ops
+ * see wire/client.h; they are copied.  A kernel that is stopping completes it with -EPIPE. */
 struct wire_req *km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
                                    const struct wire_req_ops *ops, void *arg);
 /* Any other shell request (complete_request, inspect_request, ...). */
 struct wire_req *km_kernel_request(struct km_kernel *k, const char *type, json_t *content,
                                    const struct wire_req_ops *ops, void *arg);
-int km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *value, size_t len);
+int km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *value,
+                          size_t len);
 
-/* Interrupt what runs, by the kernelspec's interrupt_mode.  May be repeated. */
+/* Interrupt what runs, by the kernelspec's interrupt_mode; nothing before ready or while stopping.  May
+ * be repeated.  signal mode sends SIGINT to the process group, as a terminal and jupyter_client do, so
+ * that a subprocess that the code waits for is interrupted too. */
 void km_kernel_interrupt(struct km_kernel *k);
 
 /* Back-pressure: stop and go on reading its output. */

@@ -19,27 +19,30 @@ struct km_launch {
 	const struct km_spec *spec;
 	const char *connection_file; /* its path */
 	const char *kernel_id;       /* goes to the environment as KERNELBRIDGE_KERNEL_ID */
-	const char *cwd;             /* absolute, exists */
-	const json_t *env;           /* object of strings: added to the kernelspec's; may be NULL */
+	const char *cwd;             /* absolute; -ENOENT if it does not exist */
+	json_t *env;                 /* object of strings: added to the kernelspec's; may be NULL */
 };
 
-/* The process is over and nothing of it is left: how is its exit code, or 128 + signal, or
- * -1 when unknown. */
+/* The process is over, and what it left is killed: how is its exit code (0-255), KM_SIGNALLED +
+ * signal, or -1 when unknown.  The job stays until it is freed. */
+#define KM_SIGNALLED 256
 typedef void km_exited_fn(void *arg, int how);
 
 struct km_launcher_ops {
 	const char *name;
 
-	/* Start a process.  Returns the job, or NULL with err filled (names the program and why, or
-	 * the cwd) and no callback to come. */
-	struct km_job *(*start)(struct km_launcher *l, const struct km_launch *what,
-	                        km_exited_fn *exited, void *arg, struct err *err);
+	/* Start a process.  Returns 0 with *ret owned by the caller, or, with err filled (names the program
+	 * and why, or the cwd) and no callback to come, -ENOENT (program or cwd missing), -EINVAL
+	 * (environment malformed or too large), -EBUSY (no process or descriptor left) or -EIO. */
+	int (*start)(struct km_launcher *l, const struct km_launch *what, km_exited_fn *exited,
+	             void *arg, struct km_job **ret, struct err *err);
 
 	/* Send signum to the kernel's process group.  A job that has ended ignores it. */
 	void (*signal)(struct km_job *job, int signum);
 
-	/* What the process wrote to its own stderr and stdout so far: the last 8 KiB, a NUL-terminated
-	 * string lent until the job is freed.  May hold any bytes but NUL. */
+	/* What the process wrote to its own stderr and stdout: the last 8 KiB that were read, a
+	 * NUL-terminated string lent until the next turn of the loop; complete once exited was called.
+	 * May hold any bytes but NUL. */
 	const char *(*stderr_tail)(struct km_job *job);
 
 	/* Pid of the process, 0 when it has ended. */
