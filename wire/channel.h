@@ -21,7 +21,7 @@ enum wire_channel_kind {
 	WIRE_IOPUB,   /* SUB, subscribed to everything */
 	WIRE_STDIN,   /* DEALER, same identity as shell */
 	WIRE_CONTROL, /* DEALER */
-	WIRE_HB,      /* REQ; endpoint known, never opened: a local kernel's exit is the truth */
+	WIRE_HB, /* REQ; endpoint known, never opened: a local kernel's exit is the truth */
 	WIRE_CHANNEL_N
 };
 

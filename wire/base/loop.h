@@ -46,7 +46,8 @@ void loop_timer_free(struct loop_timer *t);
 /* Call fn(arg, events) whenever fd is readable or writable as asked (level
  * triggered).  fd is borrowed and must stay open until loop_fd_free().
  * Returns NULL only when the system cannot watch fd (errno tells). */
-struct loop_fd *loop_fd_new(struct loop *lp, int fd, unsigned events, loop_fd_fn *fn, void *arg);
+struct loop_fd *loop_fd_new(struct loop *lp, int fd, unsigned events, loop_fd_fn *fn,
+                            void *arg);
 void loop_fd_free(struct loop_fd *w);
 
 /* Call fn(arg) on the loop for each arrival of signum. */

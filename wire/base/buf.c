@@ -1,0 +1,100 @@
+/* wire/base/buf.c - see wire/base/buf.h. */
+#include "wire/base/buf.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAP 64
+
+/* What data points at while nothing is allocated: never written to. */
+static char nothing[1];
+
+void
+buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){.data = nothing, .max = max};
+}
+
+void
+buf_fini(struct buf *b)
+{
+	if (b->cap > 0)
+		free(b->data);
+	buf_init(b, b->max);
+}
+
+/* Make room for len more bytes and the NUL. */
+static int
+reserve(struct buf *b, size_t len)
+{
+	size_t cap = b->cap < FIRST_CAP ? FIRST_CAP : b->cap;
+	char *grown;
+
+	assert(b->data != NULL);
+	if (len > b->max - b->len)
+		return -EMSGSIZE;
+	if (b->len + len < b->cap)
+		return 0;
+	while (cap <= b->len + len)
+		cap = cap > SIZE_MAX / 2 ? b->len + len + 1 : cap * 2;
+	if (cap - 1 > b->max && b->max < SIZE_MAX)
+		cap = b->max + 1;
+	grown = realloc(b->cap > 0 ? b->data : NULL, cap);
+	if (grown == NULL)
+		return -ENOMEM;
+	b->data = grown;
+	b->cap = cap;
+	return 0;
+}
+
+int
+buf_append(struct buf *b, const void *ptr, size_t len)
+{
+	int rc;
+
+	if (len == 0)
+		return 0;
+	rc = reserve(b, len);
+	if (rc != 0)
+		return rc;
+	memcpy(b->data + b->len, ptr, len);
+	b->len += len;
+	b->data[b->len] = '\0';
+	return 0;
+}
+
+int
+buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	int len, rc;
+
+	va_start(ap, fmt);
+	len = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		return -EMSGSIZE;
+	rc = reserve(b, (size_t)len);
+	if (rc != 0 || len == 0)
+		return rc;
+	va_start(ap, fmt);
+	(void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
+	va_end(ap);
+	b->len += (size_t)len;
+	return 0;
+}
+
+void
+buf_consume(struct buf *b, size_t n)
+{
+	assert(n <= b->len);
+	if (n == 0)
+		return;
+	memmove(b->data, b->data + n, b->len - n + 1);
+	b->len -= n;
+}

@@ -1,0 +1,268 @@
+/* wire/channel.c - see wire/channel.h.
+ *
+ * czmq makes and configures the sockets; frames go through libzmq itself, so
+ * that a received one is lent where it lies, without a copy.
+ */
+#include "wire/channel.h"
+
+#include <assert.h>
+#include <czmq.h>
+#include <errno.h>
+#include <sodium.h>
+#include <zmq.h>
+
+#include "wire/base/loop.h"
+#include "wire/base/mem.h"
+
+#define BATCH            64    /* messages per turn: a flood does not starve the others */
+#define FRAMES_MAX       65536 /* of one message; longer ones are skipped */
+#define RECONNECT_MS     10
+#define RECONNECT_MAX_MS 200
+
+struct wire_channel {
+	struct loop *lp; /* borrowed */
+	enum wire_channel_kind kind;
+	zsock_t *sock;
+	void *handle; /* libzmq's, of sock */
+	struct loop_fd *watch;
+	struct loop_task again; /* something may be left to read */
+	wire_channel_fn *fn;
+	void *arg;
+	bool paused;
+	zmq_msg_t *msgs; /* the message being lent: msgs[0..room) */
+	struct wire_slice *frames;
+	size_t room;
+};
+
+static size_t open_n; /* channels not freed yet */
+
+int
+wire_channel_setup(int max_sockets)
+{
+	if (sodium_init() < 0)
+		return -EIO;
+	if (max_sockets < 1)
+		return -EINVAL;
+	zsys_handler_set(NULL); /* signals belong to the program */
+	if (zsys_init() == NULL)
+		return -EIO;
+	zsys_set_logstream(NULL); /* and so does its output */
+	if ((size_t)max_sockets > zsys_socket_limit())
+		return -EINVAL;
+	zsys_set_max_sockets((size_t)max_sockets);
+	return 0;
+}
+
+void
+wire_channel_term(void)
+{
+	assert(open_n == 0);
+	zsys_shutdown();
+}
+
+static void
+make_room(struct wire_channel *ch)
+{
+	size_t room = ch->room == 0 ? 16 : ch->room * 2;
+	zmq_msg_t *msgs = mem_new(room * sizeof(*msgs));
+
+	for (size_t i = 0; i < ch->room; i++) {
+		(void)zmq_msg_init(&msgs[i]);
+		(void)zmq_msg_move(&msgs[i], &ch->msgs[i]);
+	}
+	mem_free(ch->msgs);
+	ch->msgs = msgs;
+	ch->frames = mem_realloc(ch->frames, room * sizeof(*ch->frames));
+	ch->room = room;
+}
+
+static void
+close_frames(struct wire_channel *ch, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)zmq_msg_close(&ch->msgs[i]);
+}
+
+/* Receive one whole message into ch->msgs.  Returns its number of frames, 0 if it has too many
+ * (those are read and forgotten), or -1 when none is there. */
+static int
+receive(struct wire_channel *ch)
+{
+	size_t n = 0;
+	bool more = true, too_many = false;
+
+	while (more) {
+		if (n == FRAMES_MAX) {
+			close_frames(ch, n);
+			n = 0;
+			too_many = true;
+		}
+		if (n == ch->room)
+			make_room(ch);
+		(void)zmq_msg_init(&ch->msgs[n]);
+		if (zmq_msg_recv(&ch->msgs[n], ch->handle, ZMQ_DONTWAIT) < 0)
+			return -1; /* only the first can fail: messages arrive whole */
+		more = zmq_msg_more(&ch->msgs[n]) != 0;
+		n++;
+	}
+	if (too_many) {
+		close_frames(ch, n);
+		n = 0;
+	}
+	return (int)n;
+}
+
+/* Deliver one message.  Returns false when none is there. */
+static bool
+deliver(struct wire_channel *ch)
+{
+	int n = receive(ch);
+
+	if (n < 0)
+		return false;
+	for (int i = 0; i < n; i++)
+		ch->frames[i] =
+		    (struct wire_slice){zmq_msg_data(&ch->msgs[i]), zmq_msg_size(&ch->msgs[i])};
+	ch->fn(ch->arg, ch->kind, ch->frames, (size_t)n);
+	close_frames(ch, (size_t)n);
+	return true;
+}
+
+/* Reading ZMQ_EVENTS also makes ZMQ do what it has to do, and rearms ZMQ_FD. */
+static bool
+readable(struct wire_channel *ch)
+{
+	int events = 0;
+	size_t size = sizeof(events);
+
+	return zmq_getsockopt(ch->handle, ZMQ_EVENTS, &events, &size) == 0 &&
+	       (events & ZMQ_POLLIN) != 0;
+}
+
+static void
+look_again(struct wire_channel *ch)
+{
+	if (readable(ch) && !ch->paused)
+		loop_task_post(&ch->again);
+}
+
+static void
+run(void *arg)
+{
+	struct wire_channel *ch = arg;
+
+	for (int i = 0; i < BATCH && !ch->paused && ch->sock != NULL; i++) {
+		if (!deliver(ch)) /* fn may free or pause ch */
+			break;
+	}
+	if (ch->sock != NULL)
+		look_again(ch);
+}
+
+static void
+on_fd(void *arg, unsigned events)
+{
+	(void)events;
+	run(arg);
+}
+
+static void
+configure(zsock_t *sock, const struct wire_channel_conf *conf)
+{
+	zsock_set_linger(sock, 0);
+	zsock_set_ipv6(sock, 0);
+	zsock_set_reconnect_ivl(sock, RECONNECT_MS);
+	zsock_set_reconnect_ivl_max(sock, RECONNECT_MAX_MS);
+	zsock_set_sndhwm(sock, 0);
+	if (conf->kind == WIRE_IOPUB) {
+		zsock_set_rcvhwm(sock, conf->iopub_hwm);
+		zsock_set_subscribe(sock, "");
+		return;
+	}
+	zsock_set_rcvhwm(sock, 0);
+	if (conf->identity != NULL)
+		zsock_set_identity(sock, conf->identity);
+}
+
+struct wire_channel *
+wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_channel_fn *fn,
+                 void *arg)
+{
+	struct wire_channel *ch;
+	zsock_t *sock = zsock_new(conf->kind == WIRE_IOPUB ? ZMQ_SUB : ZMQ_DEALER);
+	int saved;
+
+	assert(conf->kind != WIRE_HB);
+	if (sock == NULL)
+		return NULL;
+	configure(sock, conf);
+	ch = mem_new(sizeof(*ch));
+	*ch = (struct wire_channel){.lp = lp, .kind = conf->kind, .fn = fn, .arg = arg};
+	ch->sock = sock;
+	ch->handle = zsock_resolve(sock);
+	loop_task_init(&ch->again, lp, run, ch);
+	if (zmq_connect(ch->handle, conf->endpoint) == 0)
+		ch->watch = loop_fd_new(lp, zsock_fd(sock), LOOP_READ, on_fd, ch);
+	if (ch->watch == NULL) {
+		saved = errno;
+		zsock_destroy(&sock);
+		mem_free(ch);
+		errno = saved;
+		return NULL;
+	}
+	open_n++;
+	look_again(ch);
+	return ch;
+}
+
+static void
+release(void *arg)
+{
+	struct wire_channel *ch = arg;
+
+	mem_free(ch->msgs);
+	mem_free(ch->frames);
+	mem_free(ch);
+}
+
+void
+wire_channel_free(struct wire_channel *ch)
+{
+	if (ch == NULL)
+		return;
+	assert(ch->sock != NULL);
+	loop_task_cancel(&ch->again);
+	loop_fd_free(ch->watch);
+	zsock_destroy(&ch->sock);
+	open_n--;
+	loop_later(ch->lp, release, ch); /* deliver() may be on the stack */
+}
+
+int
+wire_channel_send(struct wire_channel *ch, const struct wire_slice *frames, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		int flags = ZMQ_DONTWAIT | (i + 1 < n ? ZMQ_SNDMORE : 0);
+
+		if (zmq_send(ch->handle, frames[i].ptr, frames[i].len, flags) < 0)
+			rc = errno == EAGAIN ? -EPIPE : -EIO;
+	}
+	look_again(ch);
+	return rc;
+}
+
+void
+wire_channel_pause(struct wire_channel *ch)
+{
+	ch->paused = true;
+	loop_task_cancel(&ch->again);
+}
+
+void
+wire_channel_resume(struct wire_channel *ch)
+{
+	ch->paused = false;
+	look_again(ch);
+}

@@ -1,0 +1,410 @@
+/* wire/client.c - see wire/client.h.
+ *
+ * A request lives in its client's list from wire_client_request() until done()
+ * or wire_req_free(); both take it out first, so that what comes later for it
+ * is stray.  Memory goes at the end of the turn, since either may happen
+ * inside a callback that this file is still returning from.
+ */
+#include "wire/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "wire/base/list.h"
+#include "wire/base/loop.h"
+#include "wire/base/mem.h"
+#include "wire/connfile.h"
+#include "wire/msg.h"
+
+#define WAITING_HWM   16   /* receive mark for a kernel that waits: design, section 6 */
+#define REPLY_WAIT_MS 1000 /* from idle to a reply that will not come any more */
+
+struct wire_client {
+	struct loop *lp; /* borrowed */
+	struct wire_sign *sign;
+	char session[WIRE_UUID_LEN + 1];
+	struct wire_channel
+	    *channels[WIRE_CHANNEL_N]; /* WIRE_HB stays NULL; all NULL: closed */
+	struct list reqs;              /* struct wire_req.node */
+	const struct wire_client_ops *ops;
+	void *arg;
+	bool live;  /* an iopub message came */
+	bool freed; /* memory waits for the end of the turn */
+	uint64_t dropped;
+};
+
+struct wire_req {
+	struct list node;           /* in client->reqs; empty once over */
+	struct wire_client *client; /* borrowed */
+	char id[WIRE_UUID_LEN + 1];
+	enum wire_channel_kind channel; /* where its reply comes */
+	const struct wire_req_ops *ops;
+	void *arg;
+	bool replied;
+	bool idle;
+	bool wait_idle;
+	json_t *input;           /* header of the input_request that waits, or NULL */
+	struct loop_timer *late; /* pending: went idle without a reply */
+	struct loop_task end;    /* pending: done(status) */
+	int status;
+};
+
+static void
+release_req(void *arg)
+{
+	mem_free(arg);
+}
+
+/* Take r out of its client and stop everything; its memory goes at the end of the turn. */
+static void
+detach(struct wire_req *r)
+{
+	list_del(&r->node);
+	loop_timer_free(r->late);
+	r->late = NULL;
+	loop_task_cancel(&r->end);
+	json_decref(r->input);
+	r->input = NULL;
+	loop_later(r->client->lp, release_req, r);
+}
+
+/* The only way out of a request that nobody freed. */
+static void
+finish(struct wire_req *r, int status)
+{
+	detach(r);
+	if (r->ops->done != NULL)
+		r->ops->done(r->arg, status); /* may free the client */
+}
+
+static void
+on_end(void *arg)
+{
+	struct wire_req *r = arg;
+
+	finish(r, r->status);
+}
+
+/* Fail r at the end of the turn. */
+static void
+fail_later(struct wire_req *r, int status)
+{
+	r->status = status;
+	loop_task_post(&r->end);
+}
+
+static void
+on_late(void *arg)
+{
+	finish(arg, -EBADMSG);
+}
+
+static bool
+is_over(const struct wire_req *r)
+{
+	return list_empty(&r->node);
+}
+
+static void
+check_complete(struct wire_req *r)
+{
+	if (is_over(r) || loop_task_pending(&r->end))
+		return;
+	if (r->replied && (r->idle || !r->wait_idle))
+		finish(r, 0);
+	else if (r->idle && r->late == NULL)
+		r->late = loop_timer_new(r->client->lp, REPLY_WAIT_MS, on_late, r);
+}
+
+static struct wire_req *
+find(struct wire_client *c, const char *id)
+{
+	struct list *it, *tmp;
+
+	list_each(it, tmp, &c->reqs)
+	{
+		struct wire_req *r = list_entry(it, struct wire_req, node);
+
+		if (strcmp(r->id, id) == 0)
+			return r;
+	}
+	return NULL;
+}
+
+static bool
+is_idle(const struct wire_msg *m)
+{
+	const char *state = json_string_value(json_object_get(m->content, "execution_state"));
+
+	return strcmp(m->type, "status") == 0 && state != NULL && strcmp(state, "idle") == 0;
+}
+
+static void
+on_reply(struct wire_req *r, const struct wire_msg *m)
+{
+	if (r->replied || r->channel != m->channel)
+		return; /* one reply to a request: a second one says nothing */
+	r->replied = true;
+	json_decref(r->input);
+	r->input = NULL;
+	if (r->ops->reply != NULL)
+		r->ops->reply(r->arg, m);
+	check_complete(r);
+}
+
+static void
+on_published(struct wire_req *r, const struct wire_msg *m)
+{
+	if (r->ops->message != NULL)
+		r->ops->message(r->arg, m);
+	if (!is_over(r) && is_idle(m)) {
+		r->idle = true;
+		check_complete(r);
+	}
+}
+
+static void
+on_stdin(struct wire_req *r, const struct wire_msg *m)
+{
+	if (strcmp(m->type, "input_request") != 0 || r->replied)
+		return;
+	json_decref(r->input);
+	r->input = json_incref(m->header);
+	if (r->ops->message != NULL)
+		r->ops->message(r->arg, m);
+}
+
+static void
+on_stray(struct wire_client *c, const struct wire_msg *m, bool was_live)
+{
+	if (m->channel != WIRE_IOPUB && m->channel != WIRE_STDIN)
+		return; /* the reply to a request that was freed */
+	if (was_live && strcmp(m->type, "iopub_welcome") == 0)
+		return;
+	if (c->ops != NULL && c->ops->stray != NULL)
+		c->ops->stray(c->arg, m);
+}
+
+static void
+on_frames(void *arg, enum wire_channel_kind kind, const struct wire_slice *frames, size_t n)
+{
+	struct wire_client *c = arg;
+	struct wire_req *r;
+	struct wire_msg m;
+	bool was_live = c->live;
+
+	if (wire_msg_parse(&m, kind, c->sign, frames, n) != 0) {
+		c->dropped++;
+		return;
+	}
+	if (kind == WIRE_IOPUB)
+		c->live = true;
+	r = find(c, m.parent_id);
+	if (r == NULL)
+		on_stray(c, &m, was_live);
+	else if (kind == WIRE_IOPUB)
+		on_published(r, &m);
+	else if (kind == WIRE_STDIN)
+		on_stdin(r, &m);
+	else
+		on_reply(r, &m);
+	wire_msg_fini(&m);
+}
+
+static int
+open_channels(struct wire_client *c, const struct wire_connfile *cf, bool kernel_waits)
+{
+	for (int i = 0; i < WIRE_CHANNEL_N; i++) {
+		/* The kernel sends an input_request to the identity that the request came from. */
+		struct wire_channel_conf conf = {
+		    .kind = (enum wire_channel_kind)i,
+		    .endpoint = wire_connfile_endpoint(cf, (enum wire_channel_kind)i),
+		    .identity = i == WIRE_SHELL || i == WIRE_STDIN ? c->session : NULL,
+		    .iopub_hwm = kernel_waits ? WAITING_HWM : 0,
+		};
+
+		if (i == WIRE_HB)
+			continue;
+		c->channels[i] = wire_channel_new(c->lp, &conf, on_frames, c);
+		if (c->channels[i] == NULL)
+			return -errno;
+	}
+	return 0;
+}
+
+struct wire_client *
+wire_client_new(struct loop *lp, const struct wire_connfile *cf, bool kernel_waits,
+                const struct wire_client_ops *ops, void *arg)
+{
+	struct wire_client *c = mem_new(sizeof(*c));
+	const char *key = wire_connfile_key(cf);
+	int rc;
+
+	c->lp = lp;
+	c->ops = ops;
+	c->arg = arg;
+	list_init(&c->reqs);
+	c->sign = wire_sign_new(key, strlen(key));
+	wire_uuid(c->session);
+	rc = open_channels(c, cf, kernel_waits);
+	if (rc != 0) {
+		wire_client_free(c);
+		errno = -rc;
+		return NULL;
+	}
+	return c;
+}
+
+static bool
+is_closed(const struct wire_client *c)
+{
+	return c->channels[WIRE_SHELL] == NULL;
+}
+
+static void
+close_channels(struct wire_client *c)
+{
+	for (int i = 0; i < WIRE_CHANNEL_N; i++) {
+		wire_channel_free(c->channels[i]);
+		c->channels[i] = NULL;
+	}
+}
+
+void
+wire_client_close(struct wire_client *c)
+{
+	struct list *it, *tmp;
+
+	close_channels(c);
+	list_each(it, tmp, &c->reqs) fail_later(list_entry(it, struct wire_req, node), -EPIPE);
+}
+
+static void
+release_client(void *arg)
+{
+	struct wire_client *c = arg;
+
+	wire_sign_free(c->sign);
+	mem_free(c);
+}
+
+void
+wire_client_free(struct wire_client *c)
+{
+	struct list *it, *tmp;
+
+	if (c == NULL)
+		return;
+	assert(!c->freed);
+	c->freed = true;
+	close_channels(c);
+	list_each(it, tmp, &c->reqs) detach(list_entry(it, struct wire_req, node));
+	loop_later(c->lp, release_client, c);
+}
+
+static int
+send(struct wire_client *c, enum wire_channel_kind channel, const struct wire_out *o)
+{
+	const struct wire_slice *frames;
+	size_t n;
+
+	frames = wire_out_frames(o, &n);
+	return wire_channel_send(c->channels[channel], frames, n);
+}
+
+struct wire_req *
+wire_client_request(struct wire_client *c, enum wire_channel_kind channel, const char *type,
+                    json_t *metadata, json_t *content, bool wait_idle,
+                    const struct wire_req_ops *ops, void *arg)
+{
+	struct wire_req *r = mem_new(sizeof(*r));
+	struct wire_out *o = wire_out_new(c->sign, c->session, type, NULL, metadata, content);
+	int rc = 0;
+
+	assert(channel == WIRE_SHELL || channel == WIRE_CONTROL);
+	assert(!c->freed);
+	r->client = c;
+	r->channel = channel;
+	r->wait_idle = wait_idle;
+	r->ops = ops;
+	r->arg = arg;
+	loop_task_init(&r->end, c->lp, on_end, r);
+	list_add_before(&c->reqs, &r->node);
+	if (o == NULL)
+		rc = -EINVAL;
+	else if (is_closed(c))
+		rc = -EPIPE;
+	else
+		rc = send(c, channel, o);
+	if (o != NULL)
+		memcpy(r->id, wire_out_id(o), sizeof(r->id));
+	if (rc != 0)
+		fail_later(r, rc);
+	wire_out_free(o);
+	return r;
+}
+
+void
+wire_req_free(struct wire_req *r)
+{
+	if (r == NULL || is_over(r))
+		return; /* inside done(): it goes by itself */
+	detach(r);
+}
+
+const char *
+wire_req_id(const struct wire_req *r)
+{
+	return r->id;
+}
+
+int
+wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *value,
+                        size_t len)
+{
+	json_t *content;
+	struct wire_out *o;
+	int rc = -EINVAL;
+
+	if (is_closed(c) || is_over(r) || r->input == NULL)
+		return -ENOENT;
+	content = json_pack("{s:s%}", "value", value, len);
+	o = content == NULL
+	        ? NULL
+	        : wire_out_new(c->sign, c->session, "input_reply", r->input, NULL, content);
+	if (o != NULL) {
+		rc = send(c, WIRE_STDIN, o);
+		json_decref(r->input);
+		r->input = NULL;
+	}
+	wire_out_free(o);
+	json_decref(content);
+	return rc;
+}
+
+void
+wire_client_pause(struct wire_client *c)
+{
+	if (!is_closed(c))
+		wire_channel_pause(c->channels[WIRE_IOPUB]);
+}
+
+void
+wire_client_resume(struct wire_client *c)
+{
+	if (!is_closed(c))
+		wire_channel_resume(c->channels[WIRE_IOPUB]);
+}
+
+bool
+wire_client_iopub_live(const struct wire_client *c)
+{
+	return c->live;
+}
+
+uint64_t
+wire_client_dropped(const struct wire_client *c)
+{
+	return c->dropped;
+}
