@@ -21,6 +21,9 @@ enum gw_access {
 	GW_ACCESS_PUBLIC, /* no token: health, the page, CORS preflights */
 	GW_ACCESS_USER,   /* the gateway's token, or a token made for the sandbox it names */
 	GW_ACCESS_LATE,   /* WebSocket only: accepted without a token, the first message brings it */
+	/* As USER, for a row whose path names no sandbox: a token made for any one sandbox is good
+	 * too, and the handler compares gw_http_token_sandbox() with the one it acts on. */
+	GW_ACCESS_SANDBOX,
 };
 
 /* --- one HTTP exchange ------------------------------------------------------------------ */
@@ -38,6 +41,9 @@ const char *gw_http_query(const struct gw_http *x, const char *name);
 const char *gw_http_header(const struct gw_http *x, const char *name);
 /* "http://host:port" as the client named this gateway (Host, X-Forwarded-Proto). */
 const char *gw_http_origin(const struct gw_http *x);
+
+/* The one sandbox that the caller's token is good for; NULL: the gateway's own token, or none asked. */
+const char *gw_http_token_sandbox(const struct gw_http *x);
 
 /* Add a response header; before the answer begins. */
 void gw_http_add_header(struct gw_http *x, const char *name, const char *value);
@@ -78,6 +84,7 @@ const char *gw_ws_param(const struct gw_ws *c, const char *name);
 const char *gw_ws_query(const struct gw_ws *c, const char *name);
 const char *gw_ws_header(const struct gw_ws *c, const char *name);
 const char *gw_ws_origin(const struct gw_ws *c);
+const char *gw_ws_token_sandbox(const struct gw_ws *c);
 
 /* What the dialect keeps per connection. */
 void gw_ws_set_data(struct gw_ws *c, void *data);
