@@ -17,6 +17,7 @@ struct gw_config {
 	char **allow_hosts;
 	char **allow_origins;
 	char *auth;
+	uint64_t drain_ms;
 	uint64_t event_high_bytes;
 	uint64_t event_log_bytes;
 	uint64_t idle_timeout_ms;

@@ -22,7 +22,7 @@
 #include "wire/msg.h"
 
 struct gw_seat {
-	struct list node; /* in the core */
+	struct list node;   /* in the core */
 	struct gw_ctx *ctx; /* NULL: it left */
 	struct km_spec *spec;
 	struct km_kernel *kernel;
@@ -180,14 +180,15 @@ on_next(void *arg)
 	if (gw_ctx_kernel(c) != NULL)
 		tell_waits(c, 0, NULL);
 	ex = first(c);
-	if (ex == NULL || ex->state != GW_EXEC_QUEUED)
+	if (ex != NULL && ex->state != GW_EXEC_QUEUED)
 		return;
-	if (c->seat == NULL && start_kernel(c, &err) != 0) {
+	if (c->seat == NULL && (ex != NULL || !list_empty(&c->waits)) &&
+	    start_kernel(c, &err) != 0) {
 		finish_all(c, GW_DONE_KERNEL_DIED, err.text);
 		tell_waits(c, -EIO, err.text);
 		return;
 	}
-	if (km_kernel_state(c->seat->kernel) == KM_READY)
+	if (ex != NULL && km_kernel_state(c->seat->kernel) == KM_READY)
 		gw_exec_run(ex, c->seat->kernel);
 }
 
@@ -280,14 +281,16 @@ gw_ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd, struct 
 }
 
 int
-gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret, struct err *err)
+gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret,
+               struct err *err)
 {
 	const char *lang = language != NULL && language[0] != '\0' ? language : "python";
 	struct list *it;
 	struct list *tmp;
 	int rc;
 
-	list_each (it, tmp, &sb->contexts) {
+	list_each(it, tmp, &sb->contexts)
+	{
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
 		if (c->is_default && strcmp(c->language, lang) == 0) {
@@ -307,7 +310,8 @@ gw_ctx_find(struct gw_sandbox *sb, const char *id)
 	struct list *it;
 	struct list *tmp;
 
-	list_each (it, tmp, &sb->contexts) {
+	list_each(it, tmp, &sb->contexts)
+	{
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
 		if (strcmp(c->id.id, id) == 0 || (c->is_default && strcmp(id, "default") == 0 &&
@@ -324,7 +328,8 @@ gw_ctx_find_any(struct gw_core *core, const char *id)
 	struct list *it;
 	struct list *tmp;
 
-	list_each (it, tmp, &core->sandboxes) {
+	list_each(it, tmp, &core->sandboxes)
+	{
 		c = gw_ctx_find(list_entry(it, struct gw_sandbox, node), id);
 		if (c != NULL)
 			break;
@@ -372,8 +377,8 @@ gw_ctx_wait(struct gw_ctx *c, struct gw_ctx_wait *w, gw_ctx_ready_fn *fn, void *
 	w->fn = fn;
 	w->arg = arg;
 	list_add_before(&c->waits, &w->node);
-	if (gw_ctx_kernel(c) != NULL)
-		loop_task_post(&c->next);
+	if (c->seat == NULL || gw_ctx_kernel(c) != NULL)
+		loop_task_post(&c->next); /* starts one, or tells w */
 }
 
 void
@@ -409,6 +414,14 @@ gw_ctx_kernel(const struct gw_ctx *c)
 		return NULL;
 	st = km_kernel_state(c->seat->kernel);
 	return st == KM_READY || st == KM_BUSY ? c->seat->kernel : NULL;
+}
+
+struct gw_exec *
+gw_ctx_running(const struct gw_ctx *c)
+{
+	struct gw_exec *ex = first(c);
+
+	return ex != NULL && ex->state != GW_EXEC_QUEUED ? ex : NULL;
 }
 
 const char *

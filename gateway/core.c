@@ -110,7 +110,8 @@ on_expire(void *arg)
 
 	loop_timer_free(core->expire);
 	core->expire = NULL;
-	list_each (it, tmp, &core->kept) {
+	list_each(it, tmp, &core->kept)
+	{
 		struct gw_exec *ex = list_entry(it, struct gw_exec, node);
 		bool old = now - ex->started_ms >= core->cfg->keep_executions_ms;
 
@@ -146,18 +147,23 @@ gw_exec_find(struct gw_core *core, const char *id)
 {
 	struct list *sit, *stmp, *cit, *ctmp, *it, *tmp;
 
-	list_each (it, tmp, &core->kept) {
+	list_each(it, tmp, &core->kept)
+	{
 		if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) == 0)
 			return list_entry(it, struct gw_exec, node);
 	}
-	list_each (sit, stmp, &core->sandboxes) {
+	list_each(sit, stmp, &core->sandboxes)
+	{
 		struct gw_sandbox *sb = list_entry(sit, struct gw_sandbox, node);
 
-		list_each (cit, ctmp, &sb->contexts) {
+		list_each(cit, ctmp, &sb->contexts)
+		{
 			struct gw_ctx *c = list_entry(cit, struct gw_ctx, node);
 
-			list_each (it, tmp, &c->queue) {
-				if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) == 0)
+			list_each(it, tmp, &c->queue)
+			{
+				if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) ==
+				    0)
 					return list_entry(it, struct gw_exec, node);
 			}
 		}
@@ -241,8 +247,8 @@ gw_core_stop(struct gw_core *core, const char *why)
 	struct list *tmp;
 
 	core->draining = true;
-	list_each (it, tmp, &core->sandboxes)
-		gw_sandbox_stop(list_entry(it, struct gw_sandbox, node), why);
+	list_each(it, tmp, &core->sandboxes)
+	    gw_sandbox_stop(list_entry(it, struct gw_sandbox, node), why);
 }
 
 void
@@ -279,8 +285,9 @@ gw_core_not_ready(const struct gw_core *core)
 static void
 add_spec(void *arg, const struct km_spec *spec)
 {
-	json_array_append_new(arg, json_pack("{s:s, s:s, s:s}", "name", spec->name, "display_name",
-	                                     spec->display_name, "language", spec->language));
+	json_array_append_new(arg,
+	                      json_pack("{s:s, s:s, s:s}", "name", spec->name, "display_name",
+	                                spec->display_name, "language", spec->language));
 }
 
 json_t *

@@ -11,12 +11,9 @@ static const char *const event_names[GW_EV_N] = {
 };
 
 static const char *const done_names[GW_DONE_N] = {
-    [GW_DONE_OK] = "ok",
-    [GW_DONE_ERROR] = "error",
-    [GW_DONE_ABORTED] = "aborted",
-    [GW_DONE_INTERRUPTED] = "interrupted",
-    [GW_DONE_TIMEOUT] = "timeout",
-    [GW_DONE_KERNEL_DIED] = "kernel_died",
+    [GW_DONE_OK] = "ok",           [GW_DONE_ERROR] = "error",
+    [GW_DONE_ABORTED] = "aborted", [GW_DONE_INTERRUPTED] = "interrupted",
+    [GW_DONE_TIMEOUT] = "timeout", [GW_DONE_KERNEL_DIED] = "kernel_died",
     [GW_DONE_OVERRUN] = "overrun",
 };
 

@@ -53,7 +53,7 @@ struct gw_event {
 	json_t *bundle;         /* object: MIME type -> value */
 	json_t *metadata;       /* object: MIME type -> what to know to show it */
 	json_t *traceback;      /* array of strings, as the kernel formats them */
-	json_t *plain;          /* object name, value, traceback: as plain Python prints it, or NULL */
+	json_t *plain; /* object name, value, traceback: as plain Python prints it, or NULL */
 };
 
 /* Static, lower-case names, for logs, metrics and the native dialect. */

@@ -74,11 +74,10 @@ json_bytes(const json_t *v)
 	if (json_is_string(v))
 		return sum + json_string_length(v);
 	if (json_is_array(v)) {
-		json_array_foreach (v, i, item)
-			sum += json_bytes(item);
+		json_array_foreach(v, i, item) sum += json_bytes(item);
 	} else if (json_is_object(v)) {
-		json_object_foreach ((json_t *)v, key, item)
-			sum += strlen(key) + json_bytes(item);
+		json_object_foreach((json_t *)(uintptr_t)v, key, item) sum +=
+		    strlen(key) + json_bytes(item);
 	}
 	return sum;
 }
@@ -123,8 +122,7 @@ last_growing(struct gw_evlog *l, const struct gw_event *ev, uint64_t read_seq)
 	if (list_empty(&l->records))
 		return NULL;
 	r = record_of(l->records.prev);
-	if (r->ev.kind != ev->kind || r->ev.seq <= read_seq ||
-	    r->ev.text.len >= GW_EVLOG_PIECE)
+	if (r->ev.kind != ev->kind || r->ev.seq <= read_seq || r->ev.text.len >= GW_EVLOG_PIECE)
 		return NULL;
 	return r;
 }

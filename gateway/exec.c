@@ -16,7 +16,7 @@
 
 #define AGAIN_MS 50 /* an interrupt that came before the code ran is lost: ask again */
 
-#define TO(st) (1U << (st))
+#define TO(st)   (1U << (st))
 
 /* clang-format off */
 static const struct {
@@ -65,23 +65,22 @@ set_state(struct gw_exec *ex, enum gw_exec_state to)
 
 /* --- events to sinks -------------------------------------------------------------------- */
 
-/* The last event that every sink has taken, and the last that any has. */
-static void
-read_marks(const struct gw_exec *ex, uint64_t *ret_slowest, uint64_t *ret_fastest)
+/* The last event that every sink has taken. */
+static uint64_t
+slowest_seq(const struct gw_exec *ex)
 {
+	uint64_t seq = ex->log.last_seq;
 	struct list *it;
 	struct list *tmp;
 
-	*ret_slowest = ex->log.last_seq;
-	*ret_fastest = 0;
-	list_each (it, tmp, &ex->sinks) {
+	list_each(it, tmp, &ex->sinks)
+	{
 		const struct gw_sink *s = list_entry(it, struct gw_sink, node);
 
-		if (s->seq < *ret_slowest)
-			*ret_slowest = s->seq;
-		if (s->seq > *ret_fastest)
-			*ret_fastest = s->seq;
+		if (s->seq < seq)
+			seq = s->seq;
 	}
+	return seq;
 }
 
 /* Let the kernel wait when the slowest sink is far behind; let it go on when it caught up. */
@@ -89,14 +88,11 @@ static void
 balance(struct gw_exec *ex)
 {
 	size_t high = ex->core->cfg->event_high_bytes;
-	uint64_t slowest;
-	uint64_t fastest;
 	size_t behind;
 
 	if (ex->req == NULL || (!ex->paused && ex->log.bytes <= high))
 		return;
-	read_marks(ex, &slowest, &fastest);
-	behind = gw_evlog_bytes_after(&ex->log, slowest);
+	behind = gw_evlog_bytes_after(&ex->log, slowest_seq(ex));
 	if (!ex->paused && behind > high) {
 		ex->paused = true;
 		km_kernel_pause(ex->kernel);
@@ -109,11 +105,7 @@ balance(struct gw_exec *ex)
 static void
 append(struct gw_exec *ex, const struct gw_event *ev)
 {
-	uint64_t slowest;
-	uint64_t fastest;
-
-	read_marks(ex, &slowest, &fastest);
-	gw_evlog_append(&ex->log, ev, fastest);
+	gw_evlog_append(&ex->log, ev, ex->read_seq);
 	balance(ex);
 	loop_task_post(&ex->pump);
 }
@@ -127,6 +119,8 @@ feed(struct gw_exec *ex, struct gw_sink *s)
 	ex->feeding = s;
 	while (ev != NULL && !s->stalled) {
 		s->seq = ev->seq;
+		if (ev->seq > ex->read_seq)
+			ex->read_seq = ev->seq;
 		if (ev->kind == GW_EV_DONE) {
 			list_del(&s->node);
 			s->exec = NULL;
@@ -148,13 +142,9 @@ on_pump(void *arg)
 	struct gw_exec *ex = arg;
 	struct list *it;
 	struct list *tmp;
-	uint64_t slowest;
-	uint64_t fastest;
 
-	list_each (it, tmp, &ex->sinks)
-		feed(ex, list_entry(it, struct gw_sink, node));
-	read_marks(ex, &slowest, &fastest);
-	gw_evlog_trim(&ex->log, slowest, ex->core->cfg->event_log_bytes);
+	list_each(it, tmp, &ex->sinks) feed(ex, list_entry(it, struct gw_sink, node));
+	gw_evlog_trim(&ex->log, slowest_seq(ex), ex->core->cfg->event_log_bytes);
 	balance(ex);
 }
 
@@ -192,14 +182,16 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 
 	if (ex->state == GW_EXEC_STOPPING && how == GW_DONE_KERNEL_DIED) {
 		how = ex->stop;
-		why = "the kernel did not stop when interrupted and was killed: its state is lost";
+		why = "the kernel did not stop when interrupted and was killed: its state is "
+		      "lost";
 	}
 	if (how == GW_DONE_KERNEL_DIED)
 		append_error(ex, "KernelDied", why, NULL, NULL);
 	stop_timers(ex);
 	if (ex->paused)
 		km_kernel_resume(ex->kernel);
-	wire_req_free(ex->req);
+	if (ex->req != NULL)
+		km_kernel_forget(ex->kernel);
 	ex->req = NULL;
 	ex->kernel = NULL;
 	ex->paused = ex->input_waits = false;
@@ -263,6 +255,12 @@ gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms)
 	km_kernel_interrupt(ex->kernel);
 	if (kill_ms > 0 && ex->grace == NULL)
 		ex->grace = loop_timer_new(ex->core->lp, kill_ms, on_grace, ex);
+}
+
+void
+gw_exec_set_orphan(struct gw_exec *ex, enum gw_orphan rule)
+{
+	ex->orphan = rule;
 }
 
 void
@@ -432,7 +430,8 @@ on_done(void *arg, int status)
 		return;
 	}
 	if (strcmp(said, "error") == 0 && !ex->saw_error)
-		on_error(ex, ex->reply, NULL); /* Deno tells of some errors in the reply alone */
+		on_error(ex, ex->reply,
+		         NULL); /* Deno tells of some errors in the reply alone */
 	if (ex->state == GW_EXEC_STOPPING)
 		gw_exec_finish(ex, ex->stop, NULL);
 	else if (strcmp(said, "ok") == 0 && !ex->saw_error)
@@ -454,14 +453,13 @@ static const struct wire_req_ops req_ops = {
 void
 gw_exec_run(struct gw_exec *ex, struct km_kernel *k)
 {
-	json_t *content = json_pack("{s:o, s:b, s:b, s:{}, s:b, s:b}", "code",
-	                            json_stringn_nocheck(ex->code, ex->code_len), "silent",
-	                            ex->silent, "store_history", !ex->silent, "user_expressions",
-	                            "allow_stdin", ex->stdin_mode != GW_STDIN_DENY,
-	                            "stop_on_error", 1);
-	json_t *metadata = ex->envs == NULL
-	                       ? NULL
-	                       : json_pack("{s:{s:O}}", "kernelbridge", "env", ex->envs);
+	json_t *content =
+	    json_pack("{s:o, s:b, s:b, s:{}, s:b, s:b}", "code",
+	              json_stringn_nocheck(ex->code, ex->code_len), "silent", ex->silent,
+	              "store_history", !ex->silent, "user_expressions", "allow_stdin",
+	              ex->stdin_mode != GW_STDIN_DENY, "stop_on_error", 1);
+	json_t *metadata =
+	    ex->envs == NULL ? NULL : json_pack("{s:{s:O}}", "kernelbridge", "env", ex->envs);
 
 	set_state(ex, GW_EXEC_RUNNING);
 	ex->kernel = k;
@@ -555,7 +553,8 @@ gw_exec_free(struct gw_exec *ex)
 	count_state(ex->state, -1);
 	stop_timers(ex);
 	loop_task_cancel(&ex->pump);
-	wire_req_free(ex->req);
+	if (ex->req != NULL)
+		km_kernel_forget(ex->kernel);
 	list_del(&ex->node);
 	gw_evlog_fini(&ex->log);
 	json_decref(ex->envs);

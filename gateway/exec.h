@@ -20,13 +20,20 @@
 #include "wire/base/loop.h"
 #include "wire/msg.h"
 
+struct err;
 struct gw_core;
 struct gw_ctx;
 struct gw_sink;
 struct km_kernel;
 struct wire_req;
 
-enum gw_exec_state { GW_EXEC_QUEUED, GW_EXEC_RUNNING, GW_EXEC_STOPPING, GW_EXEC_DONE, GW_EXEC_N };
+enum gw_exec_state {
+	GW_EXEC_QUEUED,
+	GW_EXEC_RUNNING,
+	GW_EXEC_STOPPING,
+	GW_EXEC_DONE,
+	GW_EXEC_N
+};
 
 const char *gw_exec_state_name(enum gw_exec_state st);
 bool gw_exec_may(enum gw_exec_state from, enum gw_exec_state to);
@@ -72,16 +79,17 @@ struct gw_exec {
 	enum gw_stdin stdin_mode;
 	enum gw_orphan orphan;
 	bool silent;
-	bool input_waits; /* an input_request is unanswered */
-	bool paused;      /* the kernel waits for the sinks */
-	bool saw_error;   /* an ERROR event went out */
-	json_t *reply;    /* content of execute_reply, or NULL: not yet */
+	bool input_waits;    /* an input_request is unanswered */
+	bool paused;         /* the kernel waits for the sinks */
+	bool saw_error;      /* an ERROR event went out */
+	json_t *reply;       /* content of execute_reply, or NULL: not yet */
 	int64_t count;       /* execution_count, 0: not started */
 	uint64_t started_ms; /* loop time of the request, then of the end */
 	size_t output_bytes;
 	struct gw_evlog log;
+	uint64_t read_seq; /* the newest event that any sink has ever taken: it grows no more */
 	struct list sinks;
-	struct gw_sink *feeding; /* whose event() is on the stack, or NULL */
+	struct gw_sink *feeding;    /* whose event() is on the stack, or NULL */
 	struct loop_task pump;      /* sinks have something to read */
 	struct loop_timer *timeout; /* pending, or NULL */
 	struct loop_timer *again;   /* STOPPING: interrupt again until it has started */
@@ -112,6 +120,9 @@ struct gw_exec *gw_exec_find(struct gw_core *core, const char *id);
 const char *gw_exec_id(const struct gw_exec *ex);
 /* Executions before it in its context. */
 unsigned gw_exec_position(const struct gw_exec *ex);
+
+/* From now on, rule says what happens when its last sink goes away. */
+void gw_exec_set_orphan(struct gw_exec *ex, enum gw_orphan rule);
 
 /* Its last sink went away: do what its orphan rule says.  For sink.c. */
 void gw_exec_orphaned(struct gw_exec *ex);

@@ -24,7 +24,8 @@ gw_files_mkdirs(const char *path, struct err *err)
 		if (p != NULL)
 			*p = '\0';
 		if (mkdir(copy, 0700) != 0 && errno != EEXIST)
-			rc = err_set(err, -EIO, "cannot make folder %s: %s", copy, strerror(errno));
+			rc = err_set(err, -EIO, "cannot make folder %s: %s", copy,
+			             strerror(errno));
 		if (p != NULL)
 			*p = '/';
 	} while (p != NULL && rc == 0);
@@ -57,8 +58,8 @@ gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
 	ssize_t n;
 
 	if (fd < 0)
-		return err_set(err, errno == ENOENT ? -ENOENT : -EIO, "cannot open %s: %s", path,
-		               strerror(errno));
+		return err_set(err, errno == ENOENT ? -ENOENT : -EIO, "cannot open %s: %s",
+		               path, strerror(errno));
 	data = mem_new(max + 2);
 	while ((n = read(fd, data + len, max + 1 - len)) > 0)
 		len += (size_t)n;

@@ -10,22 +10,22 @@
 struct buf;
 
 enum gw_metric_id {
-	GW_M_CONNECTIONS,           /* gauge */
-	GW_M_WEBSOCKETS,            /* gauge */
-	GW_M_CONNECTIONS_REFUSED,   /* counter */
-	GW_M_HTTP_REQUESTS,         /* counter */
-	GW_M_REFUSED_AUTH,          /* counter */
-	GW_M_REFUSED_ORIGIN,        /* counter */
-	GW_M_SANDBOXES,             /* gauge */
-	GW_M_CONTEXTS,              /* gauge */
-	GW_M_EXECUTIONS_QUEUED,     /* gauge */
-	GW_M_EXECUTIONS_RUNNING,    /* gauge */
-	GW_M_EXECUTIONS_KEPT,       /* gauge: finished, kept for attach */
-	GW_M_KERNEL_STARTS,         /* counter */
-	GW_M_KERNEL_DEATHS,         /* counter */
-	GW_M_MESSAGES_DROPPED,      /* counter: bad signature or bytes */
-	GW_M_LATE_OUTPUT,           /* counter: output after its execution was done */
-	GW_M_EVENTS_BYTES,          /* gauge: held in event logs */
+	GW_M_CONNECTIONS,         /* gauge */
+	GW_M_WEBSOCKETS,          /* gauge */
+	GW_M_CONNECTIONS_REFUSED, /* counter */
+	GW_M_HTTP_REQUESTS,       /* counter */
+	GW_M_REFUSED_AUTH,        /* counter */
+	GW_M_REFUSED_ORIGIN,      /* counter */
+	GW_M_SANDBOXES,           /* gauge */
+	GW_M_CONTEXTS,            /* gauge */
+	GW_M_EXECUTIONS_QUEUED,   /* gauge */
+	GW_M_EXECUTIONS_RUNNING,  /* gauge */
+	GW_M_EXECUTIONS_KEPT,     /* gauge: finished, kept for attach */
+	GW_M_KERNEL_STARTS,       /* counter */
+	GW_M_KERNEL_DEATHS,       /* counter */
+	GW_M_MESSAGES_DROPPED,    /* counter: bad signature or bytes */
+	GW_M_LATE_OUTPUT,         /* counter: output after its execution was done */
+	GW_M_EVENTS_BYTES,        /* gauge: held in event logs */
 	GW_M_N
 };
 

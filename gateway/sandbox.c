@@ -14,8 +14,8 @@
 #include "wire/base/mem.h"
 #include "wire/msg.h"
 
-static int
-check_strings(const json_t *o, const char *what, struct err *err)
+int
+gw_strings_check(const json_t *o, const char *what, struct err *err)
 {
 	const char *key;
 	json_t *v;
@@ -24,9 +24,30 @@ check_strings(const json_t *o, const char *what, struct err *err)
 		return 0;
 	if (!json_is_object(o))
 		return err_set(err, -EINVAL, "%s is not an object", what);
-	json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
+	json_object_foreach((json_t *)(uintptr_t)o, key, v)
+	{
 		if (!json_is_string(v))
 			return err_set(err, -EINVAL, "%s.%s is not a string", what, key);
+	}
+	return 0;
+}
+
+int
+gw_env_check(const json_t *o, const char *what, struct err *err)
+{
+	const char *key;
+	json_t *v;
+	int rc = gw_strings_check(o, what, err);
+
+	if (rc != 0 || !json_is_object(o))
+		return rc;
+	json_object_foreach((json_t *)(uintptr_t)o, key, v)
+	{
+		if (key[0] == '\0' || strchr(key, '=') != NULL)
+			return err_set(err, -EINVAL, "%s: '%.60s' cannot be a variable's name",
+			               what, key);
+		if (strlen(json_string_value(v)) != json_string_length(v))
+			return err_set(err, -EINVAL, "%s.%.60s holds a NUL", what, key);
 	}
 	return 0;
 }
@@ -43,16 +64,17 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 {
 	struct gw_sandbox *sb;
 	char path[4096];
-	int rc = check_strings(rq->env, "env", err);
+	int rc = gw_env_check(rq->env, "env", err);
 
 	if (rc == 0)
-		rc = check_strings(rq->labels, "labels", err);
+		rc = gw_strings_check(rq->labels, "labels", err);
 	if (rc != 0)
 		return rc;
 	if (rq->name != NULL && gw_sandbox_find(core, rq->name) != NULL)
 		return err_set(err, -EEXIST, "a sandbox called '%.64s' exists", rq->name);
 	if (gw_metric[GW_M_SANDBOXES] >= (int64_t)core->cfg->max_sandboxes)
-		return err_set(err, -EBUSY, "there are %llu sandboxes, the limit (max_sandboxes)",
+		return err_set(err, -EBUSY,
+		               "there are %llu sandboxes, the limit (max_sandboxes)",
 		               (unsigned long long)core->cfg->max_sandboxes);
 	sb = mem_new(sizeof(*sb));
 	sb->core = core;
@@ -61,7 +83,8 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 		(void)snprintf(sb->id.id, sizeof(sb->id.id), "%s", rq->id);
 	else
 		wire_uuid(sb->id.id);
-	(void)snprintf(path, sizeof(path), "%s/sandboxes/%s/home", core->cfg->state_dir, sb->id.id);
+	(void)snprintf(path, sizeof(path), "%s/sandboxes/%s/home", core->cfg->state_dir,
+	               sb->id.id);
 	rc = gw_files_mkdirs(path, err);
 	if (rc != 0) {
 		mem_free(sb);
@@ -86,7 +109,8 @@ gw_sandbox_find(struct gw_core *core, const char *id_or_name)
 	struct list *it;
 	struct list *tmp;
 
-	list_each (it, tmp, &core->sandboxes) {
+	list_each(it, tmp, &core->sandboxes)
+	{
 		struct gw_sandbox *sb = list_entry(it, struct gw_sandbox, node);
 
 		if (strcmp(sb->id.id, id_or_name) == 0 || strcmp(sb->name, id_or_name) == 0)
@@ -135,7 +159,8 @@ gw_sandbox_delete(struct gw_sandbox *sb, const char *why)
 	char dir[4096];
 
 	assert(strcmp(sb->id.id, GW_SANDBOX_DEFAULT) != 0);
-	(void)snprintf(dir, sizeof(dir), "%s/sandboxes/%s", sb->core->cfg->state_dir, sb->id.id);
+	(void)snprintf(dir, sizeof(dir), "%s/sandboxes/%s", sb->core->cfg->state_dir,
+	               sb->id.id);
 	gw_sandbox_free(sb, why);
 	gw_files_remove_tree(dir);
 }

@@ -36,6 +36,13 @@ struct gw_sandbox_request {
 	const json_t *labels; /* object of strings or NULL; copied */
 };
 
+/* Check o as NULL, null, or an object of strings.  Returns 0 or -EINVAL. */
+int gw_strings_check(const json_t *o, const char *what, struct err *err);
+
+/* Check o as a set of environment variables: NULL, null, or an object of strings, with names that
+ * have no = and nothing that has a NUL.  Returns 0 or -EINVAL; what is how the client calls it. */
+int gw_env_check(const json_t *o, const char *what, struct err *err);
+
 /* Returns 0 with *ret borrowed (owned by the core), -EEXIST (the name is taken), -EBUSY
  * (max_sandboxes), -EINVAL (env or labels are not strings) or -EIO (no home), with err. */
 int gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,

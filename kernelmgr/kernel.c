@@ -481,7 +481,8 @@ on_exec_done(void *arg, int status)
 	k->exec = NULL;
 	if (k->state == KM_BUSY)
 		set_state(k, KM_READY, "done");
-	k->exec_ops.done(k->exec_arg, status);
+	if (k->exec_ops.done != NULL)
+		k->exec_ops.done(k->exec_arg, status);
 }
 
 static const struct wire_req_ops exec_ops = {
@@ -503,6 +504,13 @@ km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
 	if (k->state == KM_READY)
 		set_state(k, KM_BUSY, "execute_request");
 	return k->exec;
+}
+
+void
+km_kernel_forget(struct km_kernel *k)
+{
+	k->exec_ops = (struct wire_req_ops){0};
+	k->exec_arg = NULL;
 }
 
 struct wire_req *

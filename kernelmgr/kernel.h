@@ -66,6 +66,8 @@ void km_kernel_kill(struct km_kernel *k);
  * see wire/client.h; they are copied.  A kernel that is stopping completes it with -EPIPE. */
 struct wire_req *km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
                                    const struct wire_req_ops *ops, void *arg);
+/* Its owner is gone: ops are not called again.  The state stays BUSY until the request is over. */
+void km_kernel_forget(struct km_kernel *k);
 /* Any other shell request (complete_request, inspect_request, ...). */
 struct wire_req *km_kernel_request(struct km_kernel *k, const char *type, json_t *content,
                                    const struct wire_req_ops *ops, void *arg);

@@ -8,13 +8,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct list {
 	struct list *prev, *next;
 };
 
 /* The object of type that holds node as its member. */
-#define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+#define list_entry(node, type, member) ((type *)((uintptr_t)(node)-offsetof(type, member)))
 
 /* Visit every node; the visited one may be removed meanwhile, others not. */
 #define list_each(it, tmp, head)                                                               \

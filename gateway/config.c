@@ -1,0 +1,538 @@
+/* gateway/config.c - see gateway/config.h. */
+#include "gateway/config.h"
+
+#include <ctype.h>
+#include <czmq.h> /* zconfig only */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/base/buf.h"
+#include "wire/base/err.h"
+#include "wire/base/mem.h"
+
+enum type { T_STRING, T_LIST, T_NUMBER, T_BOOL };
+
+struct key {
+	const char *name;
+	enum type type;
+	size_t offset;
+	const char *def;
+	uint64_t min, max;   /* T_NUMBER */
+	const char *choices; /* T_STRING: "a|b", or NULL for anything */
+	bool fixed;          /* a reload cannot change it */
+	const char *help;
+};
+
+#define AT(field) offsetof(struct gw_config, field)
+#define FOREVER   (UINT64_C(1) << 53) /* 285,000 years in ms; exact in JSON */
+#define MIB       (UINT64_C(1) << 20)
+
+/* clang-format off */
+static const struct key keys[] = {
+	{"allow_hosts", T_LIST, AT(allow_hosts), "", 0, 0, NULL, true,
+	 "Further names that a Host header may have; * for any"},
+	{"allow_origins", T_LIST, AT(allow_origins), "", 0, 0, NULL, true,
+	 "Further web origins that may use the gateway, like https://app.example; * for any"},
+	{"auth", T_STRING, AT(auth), "token", 0, 0, "token|none", true,
+	 "token: every client shows the gateway's token; none: for loopback only"},
+	{"drain_ms", T_NUMBER, AT(drain_ms), "30000", 0, FOREVER, NULL, false,
+	 "After SIGTERM, executions may run this long before they are ended"},
+	{"event_high_bytes", T_NUMBER, AT(event_high_bytes), "1048576", 65536, 1024 * MIB, NULL, false,
+	 "A client this far behind makes the kernel wait"},
+	{"event_log_bytes", T_NUMBER, AT(event_log_bytes), "4194304", 65536, 1024 * MIB, NULL, false,
+	 "Events of an execution that are kept for a client that attaches again"},
+	{"idle_timeout_ms", T_NUMBER, AT(idle_timeout_ms), "60000", 100, FOREVER, NULL, true,
+	 "Idle keep-alive connections and half-sent requests are closed after this"},
+	{"insecure", T_BOOL, AT(insecure), "false", 0, 0, NULL, true,
+	 "Allow auth = none on an address that is not loopback"},
+	{"interrupt_grace_ms", T_NUMBER, AT(interrupt_grace_ms), "2000", 1, FOREVER, NULL, false,
+	 "A kernel that ignores the interrupt of a timeout is killed after this"},
+	{"keep_executions", T_NUMBER, AT(keep_executions), "1000", 0, 1000000, NULL, false,
+	 "Finished executions kept for clients that attach again, at most"},
+	{"keep_executions_ms", T_NUMBER, AT(keep_executions_ms), "60000", 0, FOREVER, NULL, false,
+	 "How long a finished execution is kept"},
+	{"listen", T_LIST, AT(listen), "127.0.0.1:8686", 0, 0, NULL, true,
+	 "ADDRESS:PORT, may be repeated; port 0: any free one"},
+	{"log_format", T_STRING, AT(log_format), "text", 0, 0, "text|json", false,
+	 "Form of the log lines on stderr"},
+	{"log_level", T_STRING, AT(log_level), "info", 0, 0, "error|warn|info|debug", false,
+	 "Lines above this level are dropped"},
+	{"max_body_bytes", T_NUMBER, AT(max_body_bytes), "67108864", 1024, 4096 * MIB, NULL, true,
+	 "Largest HTTP request body"},
+	{"max_connections", T_NUMBER, AT(max_connections), "4096", 1, 1000000, NULL, true,
+	 "Client connections at once"},
+	{"max_contexts", T_NUMBER, AT(max_contexts), "512", 1, 100000, NULL, true,
+	 "Contexts at once, each with a kernel process"},
+	{"max_header_bytes", T_NUMBER, AT(max_header_bytes), "16384", 1024, 65535, NULL, true,
+	 "Largest HTTP request head"},
+	{"max_message_bytes", T_NUMBER, AT(max_message_bytes), "67108864", 1024, 4096 * MIB, NULL, true,
+	 "Largest WebSocket message from a client"},
+	{"max_output_bytes", T_NUMBER, AT(max_output_bytes), "0", 0, FOREVER, NULL, false,
+	 "Output of one execution before it is stopped with `overrun`; 0: no limit"},
+	{"max_queue", T_NUMBER, AT(max_queue), "1000", 1, 1000000, NULL, false,
+	 "Executions waiting in one context"},
+	{"max_sandboxes", T_NUMBER, AT(max_sandboxes), "256", 1, 100000, NULL, false,
+	 "Sandboxes at once"},
+	{"ping_every_ms", T_NUMBER, AT(ping_every_ms), "25000", 1000, FOREVER, NULL, true,
+	 "Keepalive of WebSockets; two unanswered pings close one"},
+	{"prefix", T_STRING, AT(prefix), "${XDG_DATA_HOME:-~/.local/share}/kernelbridge", 0, 0, NULL, true,
+	 "Where scripts/install-kernels puts kernels"},
+	{"send_high_bytes", T_NUMBER, AT(send_high_bytes), "65536", 4096, 1024 * MIB, NULL, true,
+	 "Bytes queued for a client before it counts as slow"},
+	{"send_low_bytes", T_NUMBER, AT(send_low_bytes), "16384", 1024, 1024 * MIB, NULL, true,
+	 "Bytes queued for a slow client when it may get more"},
+	{"start_timeout_ms", T_NUMBER, AT(start_timeout_ms), "60000", 100, FOREVER, NULL, false,
+	 "A kernel that has not answered by then could not start"},
+	{"state_dir", T_STRING, AT(state_dir), "${XDG_STATE_HOME:-~/.local/state}/kernelbridge", 0, 0, NULL, true,
+	 "Token, sandboxes' homes, connection files"},
+	{"stop_grace_ms", T_NUMBER, AT(stop_grace_ms), "2000", 1, FOREVER, NULL, false,
+	 "From asking a kernel to stop to SIGTERM, and from there to SIGKILL"},
+	{"token_file", T_STRING, AT(token_file), "", 0, 0, NULL, true,
+	 "File with the token; empty: `token` in state_dir, made at the first start"},
+};
+/* clang-format on */
+
+#define KEYS (sizeof(keys) / sizeof(keys[0]))
+
+/* --- values ----------------------------------------------------------------------------- */
+
+static void *
+field(const struct gw_config *cfg, const struct key *k)
+{
+	return (char *)(uintptr_t)cfg + k->offset;
+}
+
+static void
+list_free(char **l)
+{
+	for (size_t i = 0; l != NULL && l[i] != NULL; i++)
+		mem_free(l[i]);
+	mem_free(l);
+}
+
+static void
+list_push(char ***l, const char *ptr, size_t len)
+{
+	size_t n = 0;
+	char *item = mem_new(len + 1);
+
+	while (*l != NULL && (*l)[n] != NULL)
+		n++;
+	*l = mem_realloc(*l, (n + 2) * sizeof(char *));
+	memcpy(item, ptr, len);
+	(*l)[n] = item;
+	(*l)[n + 1] = NULL;
+}
+
+/* Split value at commas and blanks and append what is between. */
+static void
+list_add(char ***l, const char *value)
+{
+	const char *p = value;
+
+	for (;;) {
+		size_t len;
+
+		p += strspn(p, ", \t");
+		len = strcspn(p, ", \t");
+		if (len == 0)
+			break;
+		list_push(l, p, len);
+		p += len;
+	}
+	if (*l == NULL)
+		*l = mem_new(sizeof(char *));
+}
+
+static bool
+is_choice(const char *choices, const char *value)
+{
+	size_t len = strlen(value);
+
+	for (const char *p = choices; p != NULL && *p != '\0'; p++) {
+		if (strncmp(p, value, len) == 0 && (p[len] == '|' || p[len] == '\0'))
+			return true;
+		p += strcspn(p, "|");
+		if (*p == '\0')
+			break;
+	}
+	return false;
+}
+
+static int
+parse_number(const struct key *k, const char *value, uint64_t *ret, struct err *err)
+{
+	char *end;
+	unsigned long long n;
+
+	errno = 0;
+	n = strtoull(value, &end, 10);
+	if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || n < k->min ||
+	    n > k->max)
+		return err_set(err, -EINVAL,
+		               "%s = %.40s: expected a whole number from %llu to %llu", k->name,
+		               value, (unsigned long long)k->min, (unsigned long long)k->max);
+	*ret = n;
+	return 0;
+}
+
+/* ~ and ${NAME:-default} at the start of a path. */
+static char *
+expand(const char *value)
+{
+	const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe) */
+	const char *sep = strstr(value, ":-");
+	const char *close = strchr(value, '}');
+	struct buf b;
+	char name[64];
+	char *rest;
+
+	buf_init(&b, 8192);
+	if (strncmp(value, "${", 2) == 0 && sep != NULL && close != NULL && close > sep &&
+	    (size_t)(sep - value - 2) < sizeof(name)) {
+		const char *set;
+
+		(void)snprintf(name, sizeof(name), "%.*s", (int)(sep - value - 2), value + 2);
+		set = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+		if (set != NULL && set[0] != '\0')
+			(void)buf_printf(&b, "%s%s", set, close + 1);
+		else
+			(void)buf_printf(&b, "%.*s%s", (int)(close - sep - 2), sep + 2,
+			                 close + 1);
+	} else {
+		(void)buf_printf(&b, "%s", value);
+	}
+	rest = b.data[0] == '~' && b.data[1] == '/' && home != NULL ? b.data + 1 : NULL;
+	if (rest != NULL) {
+		struct buf whole;
+
+		buf_init(&whole, 8192);
+		(void)buf_printf(&whole, "%s%s", home, rest);
+		buf_fini(&b);
+		b = whole;
+	}
+	rest = mem_strdup(b.data);
+	buf_fini(&b);
+	return rest;
+}
+
+static int
+set(struct gw_config *cfg, const struct key *k, const char *value, struct err *err)
+{
+	void *at = field(cfg, k);
+	bool yes = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+
+	switch (k->type) {
+	case T_NUMBER:
+		return parse_number(k, value, at, err);
+	case T_BOOL:
+		if (!yes && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
+			return err_set(err, -EINVAL, "%s = %.40s: expected true or false",
+			               k->name, value);
+		*(bool *)at = yes;
+		return 0;
+	case T_LIST:
+		list_add(at, value);
+		return 0;
+	case T_STRING:
+	default:
+		if (k->choices != NULL && !is_choice(k->choices, value))
+			return err_set(err, -EINVAL, "%s = %.40s: expected %s", k->name, value,
+			               k->choices);
+		mem_free(*(char **)at);
+		*(char **)at = expand(value);
+		return 0;
+	}
+}
+
+/* --- names ------------------------------------------------------------------------------ */
+
+/* Edits between a and b (Levenshtein), for names of at most 63 bytes. */
+static unsigned
+distance(const char *a, const char *b)
+{
+	unsigned row[64];
+	size_t n = strlen(b) < 63 ? strlen(b) : 63;
+
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1] != '\0' && i < 64; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= n; j++) {
+			unsigned best = diagonal + (a[i - 1] != b[j - 1]);
+
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			diagonal = row[j];
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+static int
+find_key(const char *name, const struct key **ret, struct err *err)
+{
+	const struct key *near = &keys[0];
+
+	for (size_t i = 0; i < KEYS; i++) {
+		if (strcmp(keys[i].name, name) == 0) {
+			*ret = &keys[i];
+			return 0;
+		}
+		if (distance(name, keys[i].name) < distance(name, near->name))
+			near = &keys[i];
+	}
+	return err_set(err, -EINVAL, "unknown setting '%.60s'; the nearest is '%s'", name,
+	               near->name);
+}
+
+/* --- sources, weakest first: each may replace, not extend, a list of the one before ------- */
+
+struct values {
+	char **list[KEYS]; /* what one source said, in order */
+};
+
+static void
+values_fini(struct values *v)
+{
+	for (size_t i = 0; i < KEYS; i++)
+		list_free(v->list[i]);
+}
+
+static int
+say(struct values *v, const char *name, const char *value, struct err *err)
+{
+	const struct key *k;
+	int rc = find_key(name, &k, err);
+
+	if (rc == 0)
+		list_push(&v->list[k - keys], value, strlen(value));
+	return rc;
+}
+
+static int
+apply(struct gw_config *cfg, const struct values *v, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < KEYS && rc == 0; i++) {
+		if (v->list[i] != NULL && keys[i].type == T_LIST) {
+			list_free(*(char ***)field(cfg, &keys[i]));
+			*(char ***)field(cfg, &keys[i]) = NULL;
+		}
+		for (size_t j = 0; v->list[i] != NULL && v->list[i][j] != NULL && rc == 0; j++)
+			rc = set(cfg, &keys[i], v->list[i][j], err);
+	}
+	return rc;
+}
+
+static int
+read_file(const char *path, struct values *v, struct err *err)
+{
+	zconfig_t *root = zconfig_load(path);
+	zconfig_t *item;
+	struct err why;
+	int rc = 0;
+
+	if (root == NULL)
+		return err_set(err, -EINVAL,
+		               "cannot read %.100s: missing, or not `key = value` lines", path);
+	for (item = zconfig_child(root); item != NULL && rc == 0; item = zconfig_next(item)) {
+		rc = say(v, zconfig_name(item), zconfig_value(item), &why);
+		if (rc != 0)
+			(void)err_set(err, rc, "%.60s: %s", path, why.text);
+	}
+	zconfig_destroy(&root);
+	return rc;
+}
+
+static int
+read_environment(struct values *v, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < KEYS && rc == 0; i++) {
+		char name[80] = "KERNELBRIDGE_";
+		size_t n = strlen(name);
+		const char *value;
+
+		for (const char *p = keys[i].name; *p != '\0'; p++)
+			name[n++] = (char)toupper((unsigned char)*p);
+		value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+		if (value != NULL)
+			rc = say(v, keys[i].name, value, err);
+	}
+	return rc;
+}
+
+/* *ret_file is borrowed from argv, NULL when --config is not given. */
+static int
+read_arguments(int argc, char **argv, struct values *v, const char **ret_file, struct err *err)
+{
+	int rc = 0;
+
+	for (int i = 0; i < argc && rc == 0; i++) {
+		char name[64];
+		const char *eq = strchr(argv[i], '=');
+		size_t len = eq != NULL ? (size_t)(eq - argv[i]) : strlen(argv[i]);
+		const char *value = eq != NULL ? eq + 1 : NULL;
+
+		if (strncmp(argv[i], "--", 2) != 0 || len - 2 >= sizeof(name))
+			return err_set(err, -EINVAL, "unexpected argument '%.60s'", argv[i]);
+		(void)snprintf(name, sizeof(name), "%.*s", (int)(len - 2), argv[i] + 2);
+		if (value == NULL && strcmp(name, "insecure") == 0)
+			value = "true";
+		if (value == NULL && i + 1 < argc)
+			value = argv[++i];
+		if (value == NULL)
+			rc = err_set(err, -EINVAL, "--%s needs a value", name);
+		else if (strcmp(name, "config") == 0)
+			*ret_file = value;
+		else
+			rc = say(v, name, value, err);
+	}
+	return rc;
+}
+
+static int
+check(const struct gw_config *cfg, struct err *err)
+{
+	if (cfg->listen[0] == NULL)
+		return err_set(err, -EINVAL, "listen is empty: expected ADDRESS:PORT");
+	if (cfg->send_low_bytes >= cfg->send_high_bytes)
+		return err_set(err, -EINVAL, "send_low_bytes must be below send_high_bytes");
+	if (cfg->state_dir[0] != '/')
+		return err_set(err, -EINVAL, "state_dir = %.60s: expected an absolute path",
+		               cfg->state_dir);
+	return 0;
+}
+
+int
+gw_config_load(int argc, char **argv, struct gw_config **ret, struct err *err)
+{
+	struct gw_config *cfg = mem_new(sizeof(*cfg));
+	struct values defaults = {{0}};
+	struct values file = {{0}};
+	struct values env = {{0}};
+	struct values args = {{0}};
+	const char *path = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < KEYS && rc == 0; i++)
+		rc = say(&defaults, keys[i].name, keys[i].def, err);
+	if (rc == 0)
+		rc = read_arguments(argc, argv, &args, &path, err);
+	if (rc == 0 && path != NULL)
+		rc = read_file(path, &file, err);
+	if (rc == 0)
+		rc = read_environment(&env, err);
+	if (rc == 0)
+		rc = apply(cfg, &defaults, err);
+	if (rc == 0)
+		rc = apply(cfg, &file, err);
+	if (rc == 0)
+		rc = apply(cfg, &env, err);
+	if (rc == 0)
+		rc = apply(cfg, &args, err);
+	if (rc == 0)
+		rc = check(cfg, err);
+	values_fini(&defaults);
+	values_fini(&file);
+	values_fini(&env);
+	values_fini(&args);
+	if (rc != 0)
+		gw_config_free(cfg);
+	else
+		*ret = cfg;
+	return rc;
+}
+
+void
+gw_config_free(struct gw_config *cfg)
+{
+	if (cfg == NULL)
+		return;
+	for (size_t i = 0; i < KEYS; i++) {
+		if (keys[i].type == T_STRING)
+			mem_free(*(char **)field(cfg, &keys[i]));
+		else if (keys[i].type == T_LIST)
+			list_free(*(char ***)field(cfg, &keys[i]));
+	}
+	mem_free(cfg);
+}
+
+/* --- printing --------------------------------------------------------------------------- */
+
+static void
+print_value(const struct gw_config *cfg, const struct key *k, struct buf *b)
+{
+	const void *at = field(cfg, k);
+
+	if (k->type == T_NUMBER)
+		(void)buf_printf(b, "%llu", (unsigned long long)*(const uint64_t *)at);
+	else if (k->type == T_BOOL)
+		(void)buf_printf(b, "%s", *(const bool *)at ? "true" : "false");
+	else if (k->type == T_STRING)
+		(void)buf_printf(b, "%s", *(char *const *)at);
+	else
+		for (char *const *l = *(char **const *)at; *l != NULL; l++)
+			(void)buf_printf(b, "%s%s", *l, l[1] != NULL ? "," : "");
+}
+
+const char *
+gw_config_fixed_difference(const struct gw_config *a, const struct gw_config *b)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; i < KEYS && found == NULL; i++) {
+		struct buf x;
+		struct buf y;
+
+		if (!keys[i].fixed)
+			continue;
+		buf_init(&x, MIB);
+		buf_init(&y, MIB);
+		print_value(a, &keys[i], &x);
+		print_value(b, &keys[i], &y);
+		if (x.len != y.len || (x.len > 0 && memcmp(x.data, y.data, x.len) != 0))
+			found = keys[i].name;
+		buf_fini(&x);
+		buf_fini(&y);
+	}
+	return found;
+}
+
+void
+gw_config_print(const struct gw_config *cfg, struct buf *b)
+{
+	(void)buf_printf(
+	    b, "# kernelbridge: every setting.  A line starting with # is a comment.\n");
+	for (size_t i = 0; i < KEYS; i++) {
+		(void)buf_printf(b, "\n# %s%s\n%s = ", keys[i].help,
+		                 keys[i].fixed ? "" : " (reloadable)", keys[i].name);
+		print_value(cfg, &keys[i], b);
+		(void)buf_printf(b, "\n");
+	}
+}
+
+void
+gw_config_help(struct buf *b)
+{
+	for (size_t i = 0; i < KEYS; i++) {
+		(void)buf_printf(b, "  --%s=%s\n      %s", keys[i].name, keys[i].def,
+		                 keys[i].help);
+		if (keys[i].type == T_NUMBER)
+			(void)buf_printf(b, " [%llu..%llu]", (unsigned long long)keys[i].min,
+			                 (unsigned long long)keys[i].max);
+		else if (keys[i].choices != NULL)
+			(void)buf_printf(b, " [%s]", keys[i].choices);
+		(void)buf_printf(b, "\n");
+	}
+}

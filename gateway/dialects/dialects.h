@@ -1,0 +1,12 @@
+/* gateway/dialects/dialects.h - the dialects, by name; main.c serves them all. */
+#ifndef GW_DIALECTS_H
+#define GW_DIALECTS_H
+
+struct gw_dialect;
+
+extern const struct gw_dialect gw_admin;   /* /health, /ready, /metrics */
+extern const struct gw_dialect gw_daytona; /* the Daytona SDKs' code_interpreter */
+extern const struct gw_dialect gw_native;  /* /v1: docs/native-api.md */
+extern const struct gw_dialect gw_page;    /* /: the page that uses the native dialect */
+
+#endif /* GW_DIALECTS_H */

@@ -1,0 +1,353 @@
+/* gateway/main.c - the program: options, wiring, signals, drain. */
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "gateway/auth.h"
+#include "gateway/config.h"
+#include "gateway/core.h"
+#include "gateway/dialects/dialects.h"
+#include "gateway/files.h"
+#include "gateway/run.h"
+#include "gateway/server.h"
+#include "wire/base/buf.h"
+#include "wire/base/err.h"
+#include "wire/base/log.h"
+#include "wire/base/loop.h"
+#include "wire/base/mem.h"
+#include "wire/channel.h"
+
+#define EXIT_STARTUP 1
+#define EXIT_USAGE   2
+
+static const struct gw_dialect *const dialects[] = {
+    &gw_native, &gw_page, &gw_daytona, &gw_admin, NULL,
+};
+
+struct app {
+	struct loop *lp;
+	struct gw_config *cfg;
+	struct gw_auth *auth;
+	struct gw_core *core;
+	struct gw_server *server;
+	char *token;
+	int argc; /* options, for reloads */
+	char **argv;
+	struct loop_signal *on_term, *on_int, *on_hup;
+	struct loop_timer *drain; /* pending while executions finish */
+	uint64_t drain_since_ms;
+	bool stopping; /* everything was told to end */
+};
+
+#define DRAIN_CHECK_MS 20
+
+static void
+usage(void)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	gw_config_help(&b);
+	(void)printf(
+	    "usage: kernelbridge [--config FILE] [--key=value ...]\n"
+	    "       kernelbridge run FILE|-       run a file on a running gateway\n"
+	    "       kernelbridge --print-config | --check-config | --help | --version\n\n"
+	    "Settings: defaults < --config FILE < environment KERNELBRIDGE_KEY < "
+	    "--key=value.\n\n"
+	    "%s",
+	    b.data);
+	buf_fini(&b);
+}
+
+/* --- the end: drain, then stop, then leave ------------------------------------------------ */
+
+static void
+end_all(struct app *a)
+{
+	a->stopping = true;
+	gw_core_stop(a->core, "the gateway is stopping");
+	gw_server_close_all(a->server);
+}
+
+static void
+on_drain(void *arg)
+{
+	struct app *a = arg;
+	bool late = loop_now_ms(a->lp) - a->drain_since_ms >= a->cfg->drain_ms;
+
+	loop_timer_free(a->drain);
+	a->drain = NULL;
+	if (!a->stopping && (late || gw_core_executions(a->core) == 0))
+		end_all(a);
+	if (a->stopping && gw_core_kernels(a->core) == 0 &&
+	    gw_server_connections(a->server) == 0)
+		loop_stop(a->lp);
+	else
+		a->drain = loop_timer_new(a->lp, DRAIN_CHECK_MS, on_drain, a);
+}
+
+static void
+on_stop(void *arg)
+{
+	struct app *a = arg;
+
+	if (a->stopping) {
+		loop_stop(a->lp);
+	} else if (a->drain != NULL) {
+		log_warn(NULL, "asked again: stopping without waiting for executions");
+		end_all(a);
+	} else {
+		log_info(NULL, "draining: %zu executions run", gw_core_executions(a->core));
+		a->drain_since_ms = loop_now_ms(a->lp);
+		gw_core_drain(a->core);
+		gw_server_drain(a->server);
+		a->drain = loop_timer_new(a->lp, 0, on_drain, a);
+	}
+}
+
+static void
+setup_log(const struct gw_config *cfg)
+{
+	log_setup((enum log_level)log_level_parse(cfg->log_level),
+	          strcmp(cfg->log_format, "json") == 0);
+}
+
+static void
+on_reload(void *arg)
+{
+	struct app *a = arg;
+	struct gw_config *cfg;
+	struct gw_config *old = a->cfg;
+	const char *fixed;
+	struct err err;
+
+	if (gw_config_load(a->argc, a->argv, &cfg, &err) != 0) {
+		log_error(NULL, "reload refused, nothing changed: %s", err.text);
+		return;
+	}
+	fixed = gw_config_fixed_difference(old, cfg);
+	if (fixed != NULL) {
+		log_error(NULL, "reload refused, nothing changed: '%s' needs a restart", fixed);
+		gw_config_free(cfg);
+		return;
+	}
+	a->cfg = cfg;
+	a->core->cfg = cfg;
+	setup_log(cfg);
+	gw_config_free(old);
+	log_info(NULL, "configuration reloaded");
+}
+
+/* --- the start ---------------------------------------------------------------------------- */
+
+static bool
+is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
+	       strncmp(address, "[::1]:", 6) == 0;
+}
+
+static int
+check_auth(const struct gw_config *cfg, struct err *err)
+{
+	if (strcmp(cfg->auth, "none") != 0 || cfg->insecure)
+		return 0;
+	for (char **l = cfg->listen; *l != NULL; l++) {
+		if (!is_loopback(*l))
+			return err_set(
+			    err, -EINVAL,
+			    "auth = none on %s, which is not loopback: use a token, or add "
+			    "--insecure",
+			    *l);
+	}
+	return 0;
+}
+
+static int
+open_auth(struct app *a, struct err *err)
+{
+	char path[4096];
+	bool none = strcmp(a->cfg->auth, "none") == 0;
+	int rc = gw_files_mkdirs(a->cfg->state_dir, err);
+
+	if (rc != 0)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%s/token", a->cfg->state_dir);
+	rc = gw_auth_token_file(a->cfg->token_file[0] != '\0' ? a->cfg->token_file : path,
+	                        &a->token, err);
+	if (rc == 0)
+		a->auth = gw_auth_new(none, a->token);
+	return rc;
+}
+
+/* Descriptors and ZMQ sockets for every context that the limits allow. */
+static int
+raise_limits(const struct gw_config *cfg, struct err *err)
+{
+	uint64_t need = 64 + cfg->max_connections + 12 * cfg->max_contexts;
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < need) {
+		rl.rlim_cur = rl.rlim_max < need ? rl.rlim_max : need;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+		if (rl.rlim_cur < need)
+			log_warn(
+			    NULL,
+			    "%llu descriptors allowed, %llu needed for max_connections = %llu "
+			    "and max_contexts = %llu",
+			    (unsigned long long)rl.rlim_cur, (unsigned long long)need,
+			    (unsigned long long)cfg->max_connections,
+			    (unsigned long long)cfg->max_contexts);
+	}
+	if (wire_channel_setup((int)(4 * cfg->max_contexts + 64)) != 0)
+		return err_set(err, -EIO, "ZMQ refuses %llu sockets",
+		               (unsigned long long)(4 * cfg->max_contexts + 64));
+	return 0;
+}
+
+static int
+open_server(struct app *a, struct err *err)
+{
+	const struct gw_config *c = a->cfg;
+	const struct gw_server_config cfg = {
+	    .lp = a->lp,
+	    .core = a->core,
+	    .auth = a->auth,
+	    .dialects = dialects,
+	    .listen = (const char *const *)c->listen,
+	    .allow_origins = (const char *const *)c->allow_origins,
+	    .allow_hosts = (const char *const *)c->allow_hosts,
+	    .max_body_bytes = c->max_body_bytes,
+	    .max_message_bytes = c->max_message_bytes,
+	    .max_header_bytes = c->max_header_bytes,
+	    .max_connections = c->max_connections,
+	    .send_high_bytes = c->send_high_bytes,
+	    .send_low_bytes = c->send_low_bytes,
+	    .idle_timeout_ms = c->idle_timeout_ms,
+	    .ping_every_ms = c->ping_every_ms,
+	};
+
+	return gw_server_start(&cfg, &a->server, err);
+}
+
+static void
+announce(const struct app *a)
+{
+	const char *url;
+	bool token = strcmp(a->cfg->auth, "token") == 0;
+
+	for (size_t i = 0; (url = gw_server_url(a->server, i)) != NULL; i++)
+		(void)printf("kernelbridge: listening on %s/%s%s\n", url,
+		             token ? "?token=" : "", token ? a->token : "");
+	(void)printf("kernelbridge: try  echo 'print(6 * 7)' | KERNELBRIDGE_URL=%s%s%s "
+	             "kernelbridge run -\n",
+	             gw_server_url(a->server, 0), token ? " KERNELBRIDGE_TOKEN=" : "",
+	             token ? a->token : "");
+	(void)fflush(stdout);
+}
+
+static int
+serve(struct app *a, struct err *err)
+{
+	int rc = check_auth(a->cfg, err);
+
+	if (rc == 0)
+		rc = open_auth(a, err);
+	if (rc == 0)
+		rc = raise_limits(a->cfg, err);
+	if (rc == 0)
+		rc = gw_core_new(a->lp, a->cfg, a->auth, &a->core, err);
+	if (rc == 0)
+		rc = open_server(a, err);
+	if (rc != 0)
+		return rc;
+	a->on_term = loop_signal_new(a->lp, SIGTERM, on_stop, a);
+	a->on_int = loop_signal_new(a->lp, SIGINT, on_stop, a);
+	a->on_hup = loop_signal_new(a->lp, SIGHUP, on_reload, a);
+	announce(a);
+	loop_run(a->lp);
+	log_info(NULL, "stopped");
+	return 0;
+}
+
+static void
+close_app(struct app *a)
+{
+	loop_timer_free(a->drain);
+	loop_signal_free(a->on_term);
+	loop_signal_free(a->on_int);
+	loop_signal_free(a->on_hup);
+	gw_server_free(a->server);
+	gw_core_free(a->core);
+	gw_auth_free(a->auth);
+	if (a->token != NULL)
+		sodium_memzero(a->token, strlen(a->token));
+	mem_free(a->token);
+	loop_free(a->lp);
+	wire_channel_term();
+	gw_config_free(a->cfg);
+}
+
+/* The verbs that only look at the configuration.  Returns an exit code, or -1 to serve. */
+static int
+look(int argc, char **argv)
+{
+	struct gw_config *cfg;
+	struct err err;
+	struct buf b;
+	bool print = strcmp(argv[0], "--print-config") == 0;
+
+	if (strcmp(argv[0], "--help") == 0) {
+		usage();
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(argv[0], "--version") == 0) {
+		(void)printf("kernelbridge %s\n", KB_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (!print && strcmp(argv[0], "--check-config") != 0)
+		return -1;
+	if (gw_config_load(argc - 1, argv + 1, &cfg, &err) != 0) {
+		(void)fprintf(stderr, "kernelbridge: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	buf_init(&b, 1 << 20);
+	gw_config_print(cfg, &b);
+	(void)printf("%s", print ? b.data : "configuration is fine\n");
+	buf_fini(&b);
+	gw_config_free(cfg);
+	return EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct app a = {.argc = argc - 1, .argv = argv + 1};
+	struct err err;
+	int rc;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	json_set_alloc_funcs(mem_new, mem_free);
+	json_object_seed(0);
+	if (sodium_init() < 0)
+		return EXIT_STARTUP;
+	if (argc > 1 && strcmp(argv[1], "run") == 0)
+		return gw_run_main(argc - 1, argv + 1);
+	if (argc > 1 && (rc = look(argc - 1, argv + 1)) >= 0)
+		return rc;
+	if (gw_config_load(a.argc, a.argv, &a.cfg, &err) != 0) {
+		(void)fprintf(stderr, "kernelbridge: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	setup_log(a.cfg);
+	a.lp = loop_new();
+	rc = serve(&a, &err);
+	if (rc != 0)
+		(void)fprintf(stderr, "kernelbridge: %s\n", err.text);
+	close_app(&a);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_STARTUP;
+}

@@ -1,0 +1,59 @@
+/* gateway/text.c - see gateway/text.h. */
+#include "gateway/text.h"
+
+#include <string.h>
+
+#include "wire/base/mem.h"
+
+/* Length of the ANSI escape sequence at p (ECMA-48: CSI parameters and a final byte), or 0. */
+static size_t
+escape_len(const char *p, const char *end)
+{
+	const char *q = p + 2;
+
+	if (end - p < 2 || p[0] != '\x1b')
+		return 0;
+	if (p[1] != '[')
+		return 2;
+	while (q < end && (unsigned char)*q >= 0x20 && (unsigned char)*q < 0x40)
+		q++;
+	return (size_t)(q < end ? q + 1 - p : q - p);
+}
+
+static char *
+put_plain(char *out, const char *p, size_t len)
+{
+	const char *end = p + len;
+
+	while (p < end) {
+		size_t skip = escape_len(p, end);
+
+		if (skip == 0 && *p != '\0')
+			*out++ = *p;
+		p += skip > 0 ? skip : 1;
+	}
+	return out;
+}
+
+char *
+gw_text_traceback(const json_t *lines)
+{
+	const json_t *line;
+	size_t total = 1;
+	size_t i;
+	char *text;
+	char *out;
+
+	json_array_foreach(lines, i, line) total += json_string_length(line) + 1;
+	text = out = mem_new(total);
+	json_array_foreach(lines, i, line)
+	{
+		if (!json_is_string(line))
+			continue;
+		out = put_plain(out, json_string_value(line), json_string_length(line));
+		if (out > text && out[-1] != '\n')
+			*out++ = '\n';
+	}
+	*out = '\0';
+	return text;
+}
