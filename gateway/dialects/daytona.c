@@ -82,7 +82,6 @@ gw_daytona_sandbox(struct gw_core *core, const char *param, const char *preview,
 
 	if (sb == NULL)
 		(void)err_set(err, -ENOENT, "Sandbox with ID or name %.64s not found", id);
-	mem_free(made_for);
 	return sb;
 }
 
@@ -370,6 +369,7 @@ preview_url(struct gw_core *core, struct gw_http *x, const char *body, size_t le
 #define BOX     "/daytona/toolbox/{sandbox}/process/interpreter"
 #define ROOT    "/process/interpreter"
 #define USER    GW_ACCESS_USER
+#define ANY     GW_ACCESS_SANDBOX
 #define VERSION "X-Daytona-SDK-Version~"
 
 /* clang-format off */
@@ -390,11 +390,11 @@ static const struct gw_route routes[] = {
 	{"GET",    BOX "/execute",      USER, gw_daytona_execute_plain,  NULL, NULL, NULL},
 	{"WS",     BOX "/execute",      USER, NULL, &gw_daytona_execute_ws, NULL, VERSION},
 
-	{"POST",   ROOT "/context",      USER, gw_daytona_context_create, NULL, NULL, NULL},
-	{"GET",    ROOT "/context",      USER, gw_daytona_context_list,   NULL, NULL, NULL},
-	{"DELETE", ROOT "/context/{id}", USER, gw_daytona_context_delete, NULL, NULL, NULL},
-	{"GET",    ROOT "/execute",      USER, gw_daytona_execute_plain,  NULL, NULL, NULL},
-	{"WS",     ROOT "/execute",      USER, NULL, &gw_daytona_execute_ws, NULL, VERSION},
+	{"POST",   ROOT "/context",      ANY, gw_daytona_context_create, NULL, NULL, NULL},
+	{"GET",    ROOT "/context",      ANY, gw_daytona_context_list,   NULL, NULL, NULL},
+	{"DELETE", ROOT "/context/{id}", ANY, gw_daytona_context_delete, NULL, NULL, NULL},
+	{"GET",    ROOT "/execute",      ANY, gw_daytona_execute_plain,  NULL, NULL, NULL},
+	{"WS",     ROOT "/execute",      ANY, NULL, &gw_daytona_execute_ws, NULL, VERSION},
 	{NULL, NULL, GW_ACCESS_DENY, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

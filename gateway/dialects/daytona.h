@@ -33,10 +33,10 @@ void gw_daytona_context_delete(struct gw_core *core, struct gw_http *x, const ch
 void gw_daytona_execute_plain(struct gw_core *core, struct gw_http *x, const char *body,
                               size_t len);
 
-/* The sandbox that a request names: by its path, by a preview token, else the default one.  NULL with
- * err when there is none.  param, preview: borrowed or NULL. */
+/* The sandbox that a request names: by its path (param), else by its token (made_for), else the
+ * default one.  NULL with err when there is none.  Both are borrowed, or NULL. */
 struct gw_sandbox *gw_daytona_sandbox(struct gw_core *core, const char *param,
-                                      const char *preview, struct err *err);
+                                      const char *made_for, struct err *err);
 
 /* --- the execute WebSocket (daytona_exec.c) -------------------------------------------------- */
 

@@ -242,8 +242,8 @@ on_opened(struct gw_core *core, struct gw_ws *ws)
 	s->core = core;
 	gw_sink_init(&s->sink, &sink_ops);
 	gw_ws_set_data(ws, s);
-	if (gw_daytona_sandbox(core, gw_ws_param(ws, "sandbox"),
-	                       gw_ws_header(ws, "x-daytona-preview-token"), &err) == NULL)
+	if (gw_daytona_sandbox(core, gw_ws_param(ws, "sandbox"), gw_ws_token_sandbox(ws),
+	                       &err) == NULL)
 		gw_ws_close(ws, CLOSE_POLICY, err.text);
 }
 
@@ -251,9 +251,8 @@ on_opened(struct gw_core *core, struct gw_ws *ws)
 static int
 begin(struct session *s, const struct gw_daytona_request *rq, struct err *err)
 {
-	struct gw_sandbox *sb =
-	    gw_daytona_sandbox(s->core, gw_ws_param(s->ws, "sandbox"),
-	                       gw_ws_header(s->ws, "x-daytona-preview-token"), err);
+	struct gw_sandbox *sb = gw_daytona_sandbox(s->core, gw_ws_param(s->ws, "sandbox"),
+	                                           gw_ws_token_sandbox(s->ws), err);
 	struct gw_ctx *ctx = NULL;
 	struct gw_exec *ex;
 	struct err why;

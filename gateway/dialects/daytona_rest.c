@@ -12,9 +12,8 @@ static struct gw_sandbox *
 named(struct gw_core *core, struct gw_http *x)
 {
 	struct err err;
-	struct gw_sandbox *sb =
-	    gw_daytona_sandbox(core, gw_http_param(x, "sandbox"),
-	                       gw_http_header(x, "x-daytona-preview-token"), &err);
+	struct gw_sandbox *sb = gw_daytona_sandbox(core, gw_http_param(x, "sandbox"),
+	                                           gw_http_token_sandbox(x), &err);
 
 	if (sb == NULL)
 		gw_daytona_fail(x, -ENOENT, &err);
