@@ -82,6 +82,7 @@ km_cause_quote(char out[KM_CAUSE_MAX], const char *tail)
 	if (b.len > 0 && used < KM_CAUSE_MAX)
 		(void)snprintf(out + used, KM_CAUSE_MAX - used, ": %s%s", cut ? "... " : "",
 		               b.data);
+	out[utf8_span(out, strlen(out))] = '\0'; /* no half character at the end */
 	buf_fini(&b);
 	mem_free(text);
 }
