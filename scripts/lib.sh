@@ -96,9 +96,10 @@ build() {
 
 # cache_has DIR -DNAME=VALUE...: true where the CMake cache of DIR holds these values already.
 cache_has() {
-	local cache=$1/CMakeCache.txt arg
+	local cache=$1/CMakeCache.txt arg name
 	shift
 	for arg in "$@"; do
-		grep -q "^$(sed 's/^-D\(.*\)=\(.*\)$/\1:[A-Z]*=\2/' <<<"$arg")\$" "$cache" || return 1
+		name=${arg%%=*}
+		grep -q "^${name#-D}:[A-Z]*=${arg#*=}\$" "$cache" || return 1
 	done
 }

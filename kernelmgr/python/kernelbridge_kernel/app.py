@@ -7,7 +7,6 @@ import zmq
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.profiledir import ProfileDir
 from traitlets import Bool, DottedObjectName, Type, default, observe
-from traitlets.config import Config
 
 from . import wire
 from .iopub import IOPub
@@ -38,7 +37,6 @@ class KernelApp(IPKernelApp):
         return os.path.join(os.path.dirname(self.abs_connection_file) or ".", "ipython")
 
     def initialize(self, argv=None):
-        self.update_config(Config({"HistoryManager": {"enabled": False, "hist_file": ":memory:"}}))
         super().initialize(argv)
         self.iopub_thread.exempt |= {self.control_thread.ident, self.shell_channel_thread.ident}
         sys.argv = [""]

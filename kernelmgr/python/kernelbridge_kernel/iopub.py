@@ -7,11 +7,12 @@ before bind (see app.py), so sending blocks the IOPub thread, the list fills, an
 """
 
 import os
+import select
 import sys
 import threading
-import time
 import traceback
 from functools import partial
+from time import monotonic
 
 from ipykernel.iostream import IOPubThread
 
@@ -47,8 +48,11 @@ class IOPub(IOPubThread):
         self.captures: list[tuple] = []  # (Capture, its stream)
         self._lock = threading.RLock()  # re-entered when a finalizer prints
         self._items: list = []
+        self._run: _Run | None = None  # the last of _items, where text can be added to it
         self._queued = 0  # characters and bytes queued or being sent
-        self._text = 0  # the characters among them
+        self._has_text = False  # some of it is text
+        self._epoll = select.epoll()
+        self._readable = self._epoll.poll
         self._bol = True  # the last text ended a line
         self._woken = False
         self._armed = False
@@ -68,7 +72,7 @@ class IOPub(IOPubThread):
         """A forked child has no IOPub thread: its streams write to their descriptors instead."""
         self.forked = True
         self._lock = threading.RLock()
-        self._items = []
+        self._items, self._run = [], None
 
     # -- putting in ---------------------------------------------------------------------------
 
@@ -79,12 +83,17 @@ class IOPub(IOPubThread):
         the last interval: so it is not lost when the process dies next.
         """
         with self._lock:
-            if self._bol:
+            if self._bol and self._readable(0):
                 self._collect()
-            self._append_text(stream, parent, text)
+            run = self._run
+            if run is not None and run.stream is stream and run.parent is parent:
+                run.parts.append(text)
+                self._queued = queued = self._queued + len(text)
+            else:
+                self._append_text(stream, parent, text)
+                queued = self._queued
             self._bol = ends = text[-1:] == "\n"
-            full = self._queued >= FULL
-        if full or (ends and time.monotonic() - self._sent_at >= stream.flush_interval):
+        if queued >= FULL or (ends and monotonic() - self._sent_at >= stream.flush_interval):
             self.wait()
         elif not self._armed:
             self._armed = True
@@ -95,8 +104,10 @@ class IOPub(IOPubThread):
         if self.forked:
             return
         with self._lock:
-            self._collect()
+            if self._readable(0):
+                self._collect()
             self._items.append((cost, f))
+            self._run = None
             self._queued += cost
             full = self._queued >= FULL
         if full:
@@ -125,7 +136,7 @@ class IOPub(IOPubThread):
                 left -= count
                 if full:
                     self.wait()
-        if self._text > 0:
+        if self._has_text:
             self.wait()
 
     def wait(self):
@@ -141,6 +152,7 @@ class IOPub(IOPubThread):
         gate.acquire()
         with self._lock:
             self._items.append((0, gate.release))
+            self._run = None
         self._wake()
         while not gate.acquire(timeout=1):
             if not self.thread.is_alive():
@@ -148,13 +160,14 @@ class IOPub(IOPubThread):
                 return
 
     def _append_text(self, stream, parent, text):
-        last = self._items[-1] if self._items else None
-        if type(last) is _Run and last.stream is stream and last.parent is parent:
-            last.parts.append(text)
+        run = self._run
+        if run is not None and run.stream is stream and run.parent is parent:
+            run.parts.append(text)
         else:
-            self._items.append(_Run(stream, parent, text))
+            self._run = _Run(stream, parent, text)
+            self._items.append(self._run)
         self._queued += len(text)
-        self._text += len(text)
+        self._has_text = True
 
     def _collect(self):
         """Queue at most 64 KiB of each captured descriptor: it was written before what follows."""
@@ -191,6 +204,7 @@ class IOPub(IOPubThread):
     def watch(self, capture, stream):
         """Publish what comes through `capture` as text of `stream`."""
         self.captures.append((capture, stream))
+        self._epoll.register(capture.pipe, select.EPOLLIN)
         add = partial(self.io_loop.add_handler, capture.pipe, self._on_readable, self.io_loop.READ)
         self.io_loop.add_callback(add)
 
@@ -216,7 +230,7 @@ class IOPub(IOPubThread):
             if not self._items:
                 self._armed = False
                 return
-        late = self._sent_at + interval - time.monotonic()
+        late = self._sent_at + interval - monotonic()
         if late <= 0:
             self._drain()
             late = interval
@@ -231,9 +245,9 @@ class IOPub(IOPubThread):
         try:
             while True:
                 with self._lock:
-                    items, self._items = self._items, []
+                    items, self._items, self._run = self._items, [], None
                     if not items:
-                        self._queued = self._text = 0
+                        self._queued, self._has_text = 0, False
                         break
                 for item in items:
                     self._handle(item)
@@ -245,14 +259,11 @@ class IOPub(IOPubThread):
         try:
             if type(item) is _Run:
                 cost = self._publish(item)
-                with self._lock:
-                    self._queued -= cost
-                    self._text -= cost
             else:
                 cost, f = item
                 f()
-                with self._lock:
-                    self._queued -= cost
+            with self._lock:
+                self._queued -= cost
         except Exception:
             traceback.print_exc(file=sys.__stderr__)
 
@@ -263,7 +274,7 @@ class IOPub(IOPubThread):
             content = {"name": run.stream.name, "text": piece}
             msg = self.session.msg("stream", content, parent=run.parent)
             self._really_send(self.session.serialize(msg, ident=run.stream.topic))
-        self._sent_at = time.monotonic()
+        self._sent_at = monotonic()
         return len(text)
 
     # -- the end ----------------------------------------------------------------------------------
@@ -278,6 +289,7 @@ class IOPub(IOPubThread):
         with self._lock:
             self._collect()
             self._items.append((0, done.set))
+            self._run = None
         self._wake()
         if not done.wait(5):
             os._exit(0)

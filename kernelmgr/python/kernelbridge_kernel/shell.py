@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from asyncio import CancelledError
+from contextlib import contextmanager
 
 from ipykernel import zmqshell
 from ipykernel.jsonutil import json_clean
@@ -13,6 +14,7 @@ from IPython.core.error import UsageError
 from traitlets import default
 
 from . import plaintb
+from .history import History
 
 
 class Exiter(ZMQExitAutocall):
@@ -57,6 +59,18 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         """No pagers; colours are left to who asks for them."""
         for name, value in (("TERM", "xterm-color"), ("PAGER", "cat"), ("GIT_PAGER", "cat")):
             os.environ.setdefault(name, value)
+
+    def init_history(self):
+        self.history_manager = History(shell=self, parent=self)
+        self.configurables.append(self.history_manager)
+
+    @contextmanager
+    def _tee(self, channel):
+        """IPython would keep a copy of everything that is printed."""
+        yield
+
+    def _format_exception_for_storage(self, *args, **kwargs):
+        return {}
 
     # -- running ----------------------------------------------------------------------------------
 

@@ -42,19 +42,22 @@ class Stream(OutStream):
 
     def write(self, string):
         """Publish `string` soon; wait while too much is unpublished. Returns its length."""
+        pub = self.pub_thread
+        if pub is None or pub.forked or not isinstance(string, str):
+            return self._write_otherwise(string)
+        try:
+            parent = self._parent_header.get()
+        except LookupError:  # a thread of the user's: the cell that runs now
+            parent = self._parent_header_global
+        pub.put_text(self, parent, string)
+        return len(string)
+
+    def _write_otherwise(self, string):
         if not isinstance(string, str):
             raise TypeError(f"write() argument must be str, not {type(string).__name__}")
-        pub = self.pub_thread
-        if pub is None:
+        if self.pub_thread is None:
             raise ValueError("I/O operation on closed file")
-        if pub.forked:
-            self._write_fd(string)
-        elif string:
-            try:
-                parent = self._parent_header.get()
-            except LookupError:  # a thread of the user's: the cell that runs now
-                parent = self._parent_header_global
-            pub.put_text(self, parent, string)
+        self._write_fd(string)
         return len(string)
 
     def flush(self):
