@@ -1,0 +1,135 @@
+/* Unit test of wire/json: what kernels write and jansson alone refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "wire/json.h"
+
+#define FFFD "\xef\xbf\xbd"
+
+/* clang-format off */
+static const struct {
+	const char *why;
+	const char *text;
+	const char *want; /* compact, or NULL: no reading makes sense of it */
+} cases[] = {
+	{"plain",                    "{\"a\": [1, 2.5, true, null]}", "{\"a\":[1,2.5,true,null]}"},
+	{"raw byte of a surrogate",  "{\"t\":\"a\x80z\"}",            "{\"t\":\"a" FFFD "z\"}"},
+	{"escaped low surrogate",    "[\"\\udc80\"]",                 "[\"" FFFD "\"]"},
+	{"escaped high surrogate",   "[\"\\ud83d!\"]",                "[\"" FFFD "!\"]"},
+	{"high at the end",          "[\"\\uD83D\"]",                 "[\"" FFFD "\"]"},
+	{"high, then high and low",  "[\"\\ud83d\\ud83d\\ude00\"]",   "[\"" FFFD "\xf0\x9f\x98\x80\"]"},
+	{"low before high",          "[\"\\ude00\\ud83d\"]",          "[\"" FFFD FFFD "\"]"},
+	{"high, then another escape", "[\"\\ud83d\\n\"]",             "[\"" FFFD "\\n\"]"},
+	{"a pair stays",             "[\"\\ud83d\\ude00\"]",          "[\"\xf0\x9f\x98\x80\"]"},
+	{"escaped backslash, then u", "[\"\\\\udc80\", NaN]",         "[\"\\\\udc80\",null]"},
+	{"escaped quote, then NaN",  "[\"\\\" NaN\", NaN]",           "[\"\\\" NaN\",null]"},
+	{"NUL in a value",           "[\"a\\u0000b\"]",               "[\"a\\u0000b\"]"},
+	{"NUL in a key",             "{\"a\\u0000\":1}",              "{\"a" FFFD "\":1}"},
+	{"NaN and infinities",       "[NaN, Infinity, -Infinity]",    "[null,null,null]"},
+	{"words in strings stay",    "{\"NaN\":\"Infinity\",\"x\":NaN}", "{\"NaN\":\"Infinity\",\"x\":null}"},
+	{"last 64-bit integers",     "[9223372036854775807,-9223372036854775808]", "[9223372036854775807,-9223372036854775808]"},
+	{"one past them",            "[9223372036854775808,-9223372036854775809]", "[9.2233720368547758e18,-9.2233720368547758e18]"},
+	{"small beside big",         "[3,99999999999999999999]",      "[3,1e20]"},
+	{"real out of range",        "[1e999,-1e999,1.5]",            "[null,null,1.5]"},
+	{"top level null",           "null",                          "null"},
+	{"duplicate keys",           "{\"a\":1,\"a\":2}",             "{\"a\":2}"},
+	{"empty",                    "",                              NULL},
+	{"two values",               "{} {}",                         NULL},
+	{"cut",                      "{\"a\":\"b",                    NULL},
+	{"cut escape",               "[\"\\u12",                      NULL},
+	{"cut in a pair",            "[\"\\ud83d\\ude",               NULL},
+	{"no hex",                   "[\"\\uzzzz\"]",                 NULL},
+	{"unknown word",             "[nan]",                         NULL},
+	{"word with a tail",         "[NaNa]",                        NULL},
+	{"lone minus",               "[-]",                           NULL},
+	{"raw control character",    "[\"a\nb\"]",                    NULL},
+	{"trailing comma",           "[1,]",                          NULL},
+	{"pickle",                   "\x80\x04\x95.",                 NULL},
+};
+/* clang-format on */
+
+static void
+table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *v = wire_json_parse(cases[i].text, strlen(cases[i].text));
+		char *got = v == NULL ? NULL : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+
+		if ((got == NULL) != (cases[i].want == NULL) ||
+		    (got != NULL && strcmp(got, cases[i].want) != 0))
+			fail_msg("%s: %s", cases[i].why, got == NULL ? "refused" : got);
+		free(got);
+		json_decref(v);
+	}
+}
+
+static void
+integer_of_400_digits_is_null(void **state)
+{
+	(void)state;
+	for (size_t digits = 300; digits <= 500; digits += 100) {
+		char text[600] = "[";
+		json_t *v;
+
+		memset(text + 1, '9', digits);
+		memcpy(text + 1 + digits, "]", 2);
+		v = wire_json_parse(text, digits + 2);
+		assert_int_equal(json_typeof(json_array_get(v, 0)),
+		                 digits == 300 ? JSON_REAL : JSON_NULL);
+		json_decref(v);
+	}
+}
+
+static char *
+nested(size_t depth, const char *inner, size_t *ret_len)
+{
+	size_t n = strlen(inner);
+	char *text = malloc(2 * depth + n + 1);
+
+	assert_non_null(text);
+	memset(text, '[', depth);
+	memcpy(text + depth, inner, n);
+	memset(text + depth + n, ']', depth);
+	*ret_len = 2 * depth + n;
+	return text;
+}
+
+static void
+nesting_has_a_limit(void **state)
+{
+	(void)state;
+	const struct {
+		size_t depth;
+		const char *inner;
+		int taken;
+	} depths[] = {{2000, "1", 1}, {2000, "NaN", 1}, {3000, "1", 0}, {1000000, "NaN", 0}};
+
+	for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+		size_t len = 0;
+		char *text = nested(depths[i].depth, depths[i].inner, &len);
+		json_t *v = wire_json_parse(text, len);
+
+		assert_int_equal(v != NULL, depths[i].taken);
+		json_decref(v);
+		free(text);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(table),
+	    cmocka_unit_test(integer_of_400_digits_is_null),
+	    cmocka_unit_test(nesting_has_a_limit),
+	};
+
+	return cmocka_run_group_tests_name("wire/json", tests, NULL, NULL);
+}
