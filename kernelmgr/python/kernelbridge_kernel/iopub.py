@@ -178,7 +178,7 @@ class IOPub(IOPubThread):
     def _collect_one(self, capture, stream) -> int:
         count, text = capture.read()
         if text:
-            self._append_text(stream, stream.parent_header, text)
+            self._append_text(stream, stream.current_parent, text)
         return count
 
     # -- waking the thread ----------------------------------------------------------------------

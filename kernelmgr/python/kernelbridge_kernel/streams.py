@@ -34,6 +34,11 @@ class Stream(OutStream):
         return self._fd
 
     @property
+    def current_parent(self):
+        """The header of the request that runs now, whichever thread asks."""
+        return self._parent_header_global
+
+    @property
     def buffer(self):
         """The same stream for bytes in UTF-8, as other text streams have."""
         if self._buffer is None:
