@@ -1,7 +1,8 @@
 /* wire/channel.c - see wire/channel.h.
  *
- * czmq makes and configures the sockets; frames go through libzmq itself, so
- * that a received one is lent where it lies, without a copy.
+ * czmq keeps the context and configures the sockets.  They are made by libzmq,
+ * since zsock_new() ends the process when no descriptor is left, and frames go
+ * through libzmq, so that a received one is lent where it lies, without a copy.
  */
 #include "wire/channel.h"
 
@@ -22,8 +23,7 @@
 struct wire_channel {
 	struct loop *lp; /* borrowed */
 	enum wire_channel_kind kind;
-	zsock_t *sock;
-	void *handle; /* libzmq's, of sock */
+	void *socket; /* NULL once freed */
 	struct loop_fd *watch;
 	struct loop_task again; /* something may be left to read */
 	wire_channel_fn *fn;
@@ -100,7 +100,7 @@ receive(struct wire_channel *ch)
 		if (n == ch->room)
 			make_room(ch);
 		(void)zmq_msg_init(&ch->msgs[n]);
-		if (zmq_msg_recv(&ch->msgs[n], ch->handle, ZMQ_DONTWAIT) < 0)
+		if (zmq_msg_recv(&ch->msgs[n], ch->socket, ZMQ_DONTWAIT) < 0)
 			return -1; /* only the first can fail: messages arrive whole */
 		more = zmq_msg_more(&ch->msgs[n]) != 0;
 		n++;
@@ -135,7 +135,7 @@ readable(struct wire_channel *ch)
 	int events = 0;
 	size_t size = sizeof(events);
 
-	return zmq_getsockopt(ch->handle, ZMQ_EVENTS, &events, &size) == 0 &&
+	return zmq_getsockopt(ch->socket, ZMQ_EVENTS, &events, &size) == 0 &&
 	       (events & ZMQ_POLLIN) != 0;
 }
 
@@ -151,11 +151,11 @@ run(void *arg)
 {
 	struct wire_channel *ch = arg;
 
-	for (int i = 0; i < BATCH && !ch->paused && ch->sock != NULL; i++) {
+	for (int i = 0; i < BATCH && !ch->paused && ch->socket != NULL; i++) {
 		if (!deliver(ch)) /* fn may free or pause ch */
 			break;
 	}
-	if (ch->sock != NULL)
+	if (ch->socket != NULL)
 		look_again(ch);
 }
 
@@ -167,7 +167,7 @@ on_fd(void *arg, unsigned events)
 }
 
 static void
-configure(zsock_t *sock, const struct wire_channel_conf *conf)
+configure(void *sock, const struct wire_channel_conf *conf)
 {
 	zsock_set_linger(sock, 0);
 	zsock_set_ipv6(sock, 0);
@@ -189,8 +189,7 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
                  void *arg)
 {
 	struct wire_channel *ch;
-	zsock_t *sock = zsock_new(conf->kind == WIRE_IOPUB ? ZMQ_SUB : ZMQ_DEALER);
-	int saved;
+	void *sock = zmq_socket(zsys_init(), conf->kind == WIRE_IOPUB ? ZMQ_SUB : ZMQ_DEALER);
 
 	assert(conf->kind != WIRE_HB);
 	if (sock == NULL)
@@ -198,14 +197,14 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
 	configure(sock, conf);
 	ch = mem_new(sizeof(*ch));
 	*ch = (struct wire_channel){.lp = lp, .kind = conf->kind, .fn = fn, .arg = arg};
-	ch->sock = sock;
-	ch->handle = zsock_resolve(sock);
+	ch->socket = sock;
 	loop_task_init(&ch->again, lp, run, ch);
-	if (zmq_connect(ch->handle, conf->endpoint) == 0)
+	if (zmq_connect(sock, conf->endpoint) == 0)
 		ch->watch = loop_fd_new(lp, zsock_fd(sock), LOOP_READ, on_fd, ch);
 	if (ch->watch == NULL) {
-		saved = errno;
-		zsock_destroy(&sock);
+		int saved = errno;
+
+		(void)zmq_close(sock);
 		mem_free(ch);
 		errno = saved;
 		return NULL;
@@ -230,10 +229,11 @@ wire_channel_free(struct wire_channel *ch)
 {
 	if (ch == NULL)
 		return;
-	assert(ch->sock != NULL);
+	assert(ch->socket != NULL);
 	loop_task_cancel(&ch->again);
 	loop_fd_free(ch->watch);
-	zsock_destroy(&ch->sock);
+	(void)zmq_close(ch->socket);
+	ch->socket = NULL;
 	open_n--;
 	loop_later(ch->lp, release, ch); /* deliver() may be on the stack */
 }
@@ -246,7 +246,7 @@ wire_channel_send(struct wire_channel *ch, const struct wire_slice *frames, size
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		int flags = ZMQ_DONTWAIT | (i + 1 < n ? ZMQ_SNDMORE : 0);
 
-		if (zmq_send(ch->handle, frames[i].ptr, frames[i].len, flags) < 0)
+		if (zmq_send(ch->socket, frames[i].ptr, frames[i].len, flags) < 0)
 			rc = errno == EAGAIN ? -EPIPE : -EIO;
 	}
 	look_again(ch);
