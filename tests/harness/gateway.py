@@ -136,15 +136,22 @@ class Gateway:
         return self
 
     def wait_ready(self) -> Gateway:
-        """Wait for GET /ready 200."""
+        """Wait for GET /ready 200; a gateway that does not get there is killed, and its log quoted."""
         self.wait_listening()
-        until(f"GET /ready 200; stderr:\n{self.stderr[-4000:]}", self._is_ready)
-        return self
+        last: list[object] = []
 
-    def _is_ready(self) -> bool:
-        if self.process.poll() is not None:
-            raise AssertionError(f"gateway exited with {self.process.poll()}:\n{self.stderr[-4000:]}")
-        return self.http("GET", "/ready")[0] == 200
+        def is_ready() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"exited with {self.process.returncode}")
+            last[:] = self.http("GET", "/ready")
+            return last[0] == 200
+
+        try:
+            until("GET /ready 200", is_ready)
+        except (AssertionError, OSError) as error:
+            self.kill()
+            raise AssertionError(f"{error}; last answer {last}; stderr:\n{self.stderr[-4000:]}") from None
+        return self
 
     def http(
         self,

@@ -84,8 +84,8 @@ async def test_warning_goes_to_stderr(box: Box) -> None:
 
 async def test_threads_print(box: Box) -> None:
     result = await box.run(
-        "import threading\n"
-        "ts = [threading.Thread(target=lambda i=i: print(f'thread {i}')) for i in range(8)]\n"
+        "import sys, threading\n"
+        "ts = [threading.Thread(target=lambda i=i: sys.stdout.write(f'thread {i}\\n')) for i in range(8)]\n"
         "[t.start() for t in ts]\n"
         "[t.join() for t in ts]\n"
         "print('joined')"

@@ -206,14 +206,6 @@ async def test_configured_by_environment(
         await other.close()
 
 
-async def test_api_url_with_a_trailing_slash(client: Client, gateway: Gateway) -> None:
-    other = Client(client.flavour, api_key=gateway.token, api_url=gateway.api_url + "/", target="local")
-    try:
-        assert (await (await other.get("default")).run("print('slash')")).stdout == "slash\n"
-    finally:
-        await other.close()
-
-
 async def test_toolbox_url_follows_the_host_of_the_request(client: Client, gateway: Gateway) -> None:
     api_url = gateway.api_url.replace("127.0.0.1", "localhost")
     other = Client(client.flavour, api_key=gateway.token, api_url=api_url, target="local")
