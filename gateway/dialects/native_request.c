@@ -268,7 +268,7 @@ load(const char *text, size_t len, struct gw_native_request *ret, struct err *er
 	json_error_t why;
 
 	*ret = (struct gw_native_request){.op = GW_NATIVE_OP_N};
-	ret->root = json_loadb(text, len, JSON_ALLOW_NUL, &why);
+	ret->root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
 	if (ret->root == NULL)
 		return err_set(err, -EINVAL, "not JSON: %s (line %d, column %d)", why.text,
 		               why.line, why.column);
