@@ -265,7 +265,7 @@ static int
 start(struct km_launcher *base, const struct km_launch *what, km_exited_fn *exited, void *arg,
       struct km_job **ret, struct err *err)
 {
-	struct local *l = (struct local *)base;
+	const struct local *l = (const struct local *)base;
 	struct km_env *env = NULL;
 	char **argv = NULL;
 	struct km_job *job;
@@ -348,12 +348,12 @@ km_launch_local_new(struct loop *lp, struct km_reaper *reaper, const char *prefi
 }
 
 void
-km_launch_local_free(struct km_launcher *base)
+km_launch_local_free(struct km_launcher *l)
 {
-	struct local *l = (struct local *)base;
+	struct local *local = (struct local *)l;
 
-	if (l == NULL)
+	if (local == NULL)
 		return;
-	mem_free(l->prefix);
-	mem_free(l);
+	mem_free(local->prefix);
+	mem_free(local);
 }

