@@ -1,21 +1,16 @@
 /* gateway/core.c - see gateway/core.h. */
 #include "gateway/core.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "gateway/context.h"
 #include "gateway/exec.h"
-#include "gateway/files.h"
 #include "gateway/metrics.h"
 #include "gateway/sandbox.h"
+#include "gateway/sweep.h"
 #include "kernelmgr/launch_local.h"
 #include "kernelmgr/reaper.h"
 #include "kernelmgr/spec.h"
@@ -23,9 +18,6 @@
 #include "wire/base/log.h"
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
-
-/* A Unix socket's path has at most 107 bytes; a kernel's files add 1 + 36 + 2. */
-#define RUN_DIR_MAX 66
 
 void
 gw_core_now(char out[32])
@@ -38,54 +30,6 @@ gw_core_now(char out[32])
 	(void)gmtime_r(&tv.tv_sec, &tm);
 	(void)strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
 	(void)snprintf(out, 32, "%s.%03dZ", day, (int)(tv.tv_usec / 1000 % 1000));
-}
-
-/* --- folders ---------------------------------------------------------------------------- */
-
-/* Remove the run folders of gateways that are gone. */
-static void
-sweep(const char *runs)
-{
-	DIR *d = opendir(runs);
-	const struct dirent *e;
-	char path[4096];
-
-	if (d == NULL)
-		return;
-	while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): one thread */
-		long pid = strtol(e->d_name, NULL, 10);
-
-		if (pid <= 1 || (kill((pid_t)pid, 0) == 0 && pid != getpid()) || errno == EPERM)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", runs, e->d_name);
-		log_info(NULL, "removing what a dead gateway left: %s", path);
-		gw_files_remove_tree(path);
-	}
-	(void)closedir(d);
-}
-
-static int
-make_run_dir(struct gw_core *core, struct err *err)
-{
-	char path[4096];
-	int rc;
-
-	(void)snprintf(path, sizeof(path), "%s/run", core->cfg->state_dir);
-	rc = gw_files_mkdirs(path, err);
-	if (rc != 0)
-		return rc;
-	sweep(path);
-	(void)snprintf(path, sizeof(path), "%s/run/%ld", core->cfg->state_dir, (long)getpid());
-	if (strlen(path) > RUN_DIR_MAX) {
-		(void)snprintf(path, sizeof(path), "/tmp/kernelbridge-XXXXXX");
-		if (mkdtemp(path) == NULL)
-			return err_set(err, -EIO, "cannot make a folder in /tmp: %s",
-			               strerror(errno));
-	}
-	rc = gw_files_mkdirs(path, err);
-	if (rc == 0)
-		core->run_dir = mem_strdup(path);
-	return rc;
 }
 
 /* --- kept executions -------------------------------------------------------------------- */
@@ -110,8 +54,7 @@ on_expire(void *arg)
 
 	loop_timer_free(core->expire);
 	core->expire = NULL;
-	list_each(it, tmp, &core->kept)
-	{
+	list_each (it, tmp, &core->kept) {
 		struct gw_exec *ex = list_entry(it, struct gw_exec, node);
 		bool old = now - ex->started_ms >= core->cfg->keep_executions_ms;
 
@@ -147,21 +90,17 @@ gw_exec_find(struct gw_core *core, const char *id)
 {
 	struct list *sit, *stmp, *cit, *ctmp, *it, *tmp;
 
-	list_each(it, tmp, &core->kept)
-	{
+	list_each (it, tmp, &core->kept) {
 		if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) == 0)
 			return list_entry(it, struct gw_exec, node);
 	}
-	list_each(sit, stmp, &core->sandboxes)
-	{
+	list_each (sit, stmp, &core->sandboxes) {
 		struct gw_sandbox *sb = list_entry(sit, struct gw_sandbox, node);
 
-		list_each(cit, ctmp, &sb->contexts)
-		{
+		list_each (cit, ctmp, &sb->contexts) {
 			struct gw_ctx *c = list_entry(cit, struct gw_ctx, node);
 
-			list_each(it, tmp, &c->queue)
-			{
+			list_each (it, tmp, &c->queue) {
 				if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) ==
 				    0)
 					return list_entry(it, struct gw_exec, node);
@@ -180,8 +119,10 @@ open_core(struct gw_core *core, struct err *err)
 	struct gw_sandbox *sb;
 	struct gw_ctx *ctx;
 	struct err why;
-	int rc = make_run_dir(core, err);
+	int rc;
 
+	gw_sweep(core->cfg->state_dir);
+	rc = gw_sweep_run_dir(core->cfg->state_dir, &core->run_dir, err);
 	if (rc == 0)
 		rc = gw_sandbox_new(core, &rq, &sb, err);
 	if (rc != 0)
@@ -247,8 +188,8 @@ gw_core_stop(struct gw_core *core, const char *why)
 	struct list *tmp;
 
 	core->draining = true;
-	list_each(it, tmp, &core->sandboxes)
-	    gw_sandbox_stop(list_entry(it, struct gw_sandbox, node), why);
+	list_each (it, tmp, &core->sandboxes)
+		gw_sandbox_stop(list_entry(it, struct gw_sandbox, node), why);
 }
 
 void
@@ -269,7 +210,7 @@ gw_core_free(struct gw_core *core)
 	km_reaper_free(core->reaper);
 	km_spec_path_free(core->specs);
 	if (core->run_dir != NULL)
-		(void)rmdir(core->run_dir); /* kernels removed their files */
+		gw_sweep_remove(core->cfg->state_dir, core->run_dir);
 	mem_free(core->run_dir);
 	mem_free(core);
 }
