@@ -20,7 +20,9 @@ starts_empty_and_terminated(void **state)
 	assert_int_equal(b.len, 0);
 	assert_string_equal(b.data, "");
 	assert_int_equal(buf_append(&b, "", 0), 0);
+	assert_int_equal(buf_printf(&b, "%s", ""), 0);
 	assert_int_equal(b.cap, 0);
+	assert_string_equal(b.data, "");
 	buf_consume(&b, 0);
 	buf_fini(&b);
 	buf_fini(&b);

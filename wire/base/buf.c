@@ -77,10 +77,10 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	len = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (len < 0)
-		return -EMSGSIZE;
+	if (len <= 0)
+		return len < 0 ? -EMSGSIZE : 0;
 	rc = reserve(b, (size_t)len);
-	if (rc != 0 || len == 0)
+	if (rc != 0)
 		return rc;
 	va_start(ap, fmt);
 	(void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
