@@ -37,7 +37,7 @@ struct wire_channel_conf {
 	int iopub_hwm;        /* receive mark of IOPUB in messages; 0 keeps all of them */
 };
 
-/* Open and connect (the kernel may bind later: retried every 10 ms at first).  LINGER 0, no
+/* Open and connect (the kernel may bind later: retried every 10 to 30 ms).  LINGER 0, no
  * send mark.  At most 64 messages are delivered per turn.  Returns NULL when ZMQ has no
  * socket left or does not take the endpoint (errno tells). */
 struct wire_channel *wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf,

@@ -17,16 +17,15 @@
 #include "wire/connfile.h"
 #include "wire/msg.h"
 
-#define WAITING_HWM   16   /* receive mark for a kernel that waits: design, section 6 */
-#define REPLY_WAIT_MS 1000 /* from idle to a reply that will not come any more */
+#define WAITING_HWM 16   /* receive mark for a kernel that waits: design, section 6 */
+#define OVERDUE_MS  1000 /* from one of reply and idle to missing the other */
 
 struct wire_client {
 	struct loop *lp; /* borrowed */
 	struct wire_sign *sign;
 	char session[WIRE_UUID_LEN + 1];
-	struct wire_channel
-	    *channels[WIRE_CHANNEL_N]; /* WIRE_HB stays NULL; all NULL: closed */
-	struct list reqs;              /* struct wire_req.node */
+	struct wire_channel *channels[WIRE_CHANNEL_N]; /* no WIRE_HB; all NULL: closed */
+	struct list reqs;                              /* struct wire_req.node */
 	const struct wire_client_ops *ops;
 	void *arg;
 	bool live;  /* an iopub message came */
@@ -44,8 +43,10 @@ struct wire_req {
 	bool replied;
 	bool idle;
 	bool wait_idle;
+	bool is_probe;           /* made by ask_for_idle(): asks no further */
 	json_t *input;           /* header of the input_request that waits, or NULL */
-	struct loop_timer *late; /* pending: went idle without a reply */
+	struct loop_timer *late; /* pending: one of reply and idle is overdue */
+	struct wire_req *probe;  /* in flight: its idle proves that ours was dropped */
 	struct loop_task end;    /* pending: done(status) */
 	int status;
 };
@@ -62,7 +63,9 @@ detach(struct wire_req *r)
 {
 	list_del(&r->node);
 	loop_timer_free(r->late);
+	wire_req_free(r->probe);
 	r->late = NULL;
+	r->probe = NULL;
 	loop_task_cancel(&r->end);
 	json_decref(r->input);
 	r->input = NULL;
@@ -94,16 +97,45 @@ fail_later(struct wire_req *r, int status)
 	loop_task_post(&r->end);
 }
 
-static void
-on_late(void *arg)
-{
-	finish(arg, -EBADMSG);
-}
-
 static bool
 is_over(const struct wire_req *r)
 {
 	return list_empty(&r->node);
+}
+
+static void
+on_probed(void *arg, int status)
+{
+	struct wire_req *r = arg;
+
+	r->probe = NULL;
+	if (status != -EPIPE)
+		finish(r, -EIO);
+}
+
+/* iopub keeps its order, so the idle of a question asked now comes after r's idle, unless that
+ * one was dropped at the kernel's send mark.  control answers while shell is busy. */
+static void
+ask_for_idle(struct wire_req *r)
+{
+	static const struct wire_req_ops ops = {.done = on_probed};
+
+	r->probe = wire_client_request(r->client, WIRE_CONTROL, "kernel_info_request", NULL,
+	                               NULL, true, &ops, r);
+	r->probe->is_probe = true;
+}
+
+static void
+on_late(void *arg)
+{
+	struct wire_req *r = arg;
+
+	loop_timer_free(r->late);
+	r->late = NULL;
+	if (r->replied)
+		ask_for_idle(r);
+	else
+		finish(r, -EBADMSG);
 }
 
 static void
@@ -113,8 +145,8 @@ check_complete(struct wire_req *r)
 		return;
 	if (r->replied && (r->idle || !r->wait_idle))
 		finish(r, 0);
-	else if (r->idle && r->late == NULL)
-		r->late = loop_timer_new(r->client->lp, REPLY_WAIT_MS, on_late, r);
+	else if (r->late == NULL && (r->idle || (r->replied && !r->is_probe)))
+		r->late = loop_timer_new(r->client->lp, OVERDUE_MS, on_late, r);
 }
 
 static struct wire_req *
@@ -122,8 +154,9 @@ find(struct wire_client *c, const char *id)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &c->reqs)
-	{
+	if (id[0] == '\0')
+		return NULL; /* not the one that could not be sent */
+	list_each (it, tmp, &c->reqs) {
 		struct wire_req *r = list_entry(it, struct wire_req, node);
 
 		if (strcmp(r->id, id) == 0)
@@ -277,7 +310,8 @@ wire_client_close(struct wire_client *c)
 	struct list *it, *tmp;
 
 	close_channels(c);
-	list_each(it, tmp, &c->reqs) fail_later(list_entry(it, struct wire_req, node), -EPIPE);
+	list_each (it, tmp, &c->reqs)
+		fail_later(list_entry(it, struct wire_req, node), -EPIPE);
 }
 
 static void
@@ -292,14 +326,13 @@ release_client(void *arg)
 void
 wire_client_free(struct wire_client *c)
 {
-	struct list *it, *tmp;
-
 	if (c == NULL)
 		return;
 	assert(!c->freed);
 	c->freed = true;
 	close_channels(c);
-	list_each(it, tmp, &c->reqs) detach(list_entry(it, struct wire_req, node));
+	while (!list_empty(&c->reqs)) /* detaching one may detach its probe */
+		detach(list_entry(c->reqs.next, struct wire_req, node));
 	loop_later(c->lp, release_client, c);
 }
 

@@ -23,20 +23,26 @@ struct wire_req;
 /* What concerns the whole kernel. */
 struct wire_client_ops {
 	/* An iopub message of no live request: output after idle, parentless status, iopub_welcome
-	 * (which is filtered out once the client is live).  Lent until return. */
+	 * (which is filtered out once the client is live); also a stdin message of none.  Lent
+	 * until return. */
 	void (*stray)(void *arg, const struct wire_msg *m);
 };
 
-/* What concerns one request.  All but done may be NULL. */
+/* What concerns one request.  Each may be NULL.  Ops are borrowed, usually static. */
 struct wire_req_ops {
 	/* An iopub or stdin message with this request as its parent (status included), lent
 	 * until return. */
 	void (*message)(void *arg, const struct wire_msg *m);
 	/* The shell or control reply, lent until return. */
 	void (*reply)(void *arg, const struct wire_msg *m);
-	/* Exactly once, last, unless the request is freed first: 0, or -EPIPE when the client was
-	 * closed (wire_client_close()) before it was complete, or -EBADMSG when the kernel went
-	 * idle and gave no reply within a second.  The request is freed by itself after it. */
+	/* Exactly once, last, unless the request is freed first.  The request is freed by itself
+	 * after it.  status is
+	 *   0         complete;
+	 *   -EPIPE    the client was closed (wire_client_close()) before;
+	 *   -EBADMSG  the kernel went idle and gave no reply within a second;
+	 *   -EIO      the reply came but its idle was dropped by the kernel, as later messages
+	 *             prove: output may be missing as well;
+	 *   -EINVAL   content or metadata cannot be written as JSON: nothing was sent. */
 	void (*done)(void *arg, int status);
 };
 
@@ -66,7 +72,7 @@ void wire_req_free(struct wire_req *r);
 const char *wire_req_id(const struct wire_req *r); /* msg_id, borrowed */
 
 /* Answer the input_request that request r received last, with value (len bytes of UTF-8).
- * Returns 0, or -ENOENT if none waits. */
+ * Returns 0, -ENOENT if none waits, or -EINVAL if value is not UTF-8 (it still waits then). */
 int wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *value,
                             size_t len);
 

@@ -21,7 +21,7 @@ struct wire_msg {
 	const char *parent_id; /* parent_header.msg_id, "" if null or missing */
 	json_t *header;        /* object */
 	json_t *parent;        /* object; empty if parent_header is null or {} */
-	json_t *content;       /* object; invalid UTF-8 in it was repaired with U+FFFD */
+	json_t *content;       /* object; what is not UTF-8 in it was repaired: wire/json.h */
 	json_t *metadata;      /* object */
 	struct wire_slice raw[WIRE_SIGN_PARTS]; /* the four frames as they came */
 	const struct wire_slice *buffers;
@@ -41,8 +41,9 @@ struct wire_slice wire_msg_text(const json_t *v);
 /* An outgoing message: serialised, signed, ready for wire_channel_send(). */
 struct wire_out;
 
-/* content and metadata are borrowed (NULL: {}); parent_header is NULL for a request, else the header
- * answered.  A fresh msg_id is made; session is the client's session id. */
+/* content and metadata are borrowed (NULL: {}); parent_header is NULL for a request, else the
+ * header answered.  A fresh msg_id is made; session is the client's session id.  Returns NULL if one of them
+ * cannot be written as JSON (a string that is not UTF-8). */
 struct wire_out *wire_out_new(const struct wire_sign *sign, const char *session,
                               const char *type, json_t *parent_header, json_t *metadata,
                               json_t *content);

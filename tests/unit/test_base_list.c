@@ -33,8 +33,8 @@ keeps_order(void **state)
 
 	fill(&head, items);
 	list_add_before(head.next, &first.node);
-	list_each(it, tmp, &head)
-	    assert_int_equal(list_entry(it, struct item, node)->n, want++);
+	list_each (it, tmp, &head)
+		assert_int_equal(list_entry(it, struct item, node)->n, want++);
 	assert_int_equal(want, 4);
 }
 
@@ -47,8 +47,7 @@ visited_node_may_go(void **state)
 	int seen = 0;
 
 	fill(&head, items);
-	list_each(it, tmp, &head)
-	{
+	list_each (it, tmp, &head) {
 		if (list_entry(it, struct item, node)->n % 2 == 0)
 			list_del(it);
 		seen++;

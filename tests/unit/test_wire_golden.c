@@ -211,8 +211,7 @@ requests_look_like_jupyter_client(void **state)
 	assert_int_equal(n, g.n);
 	assert_int_equal(wire_msg_parse(&theirs, WIRE_SHELL, sign, g.frames, g.n), 0);
 	assert_int_equal(wire_msg_parse(&ours, WIRE_SHELL, sign, frames, n), 0);
-	json_object_foreach(theirs.header, key, value)
-	{
+	json_object_foreach (theirs.header, key, value) {
 		if (!json_is_string(json_object_get(ours.header, key)))
 			fail_msg("no %s", key);
 	}
