@@ -2,7 +2,8 @@
  *
  * One server serves every dialect on every listener, told apart by the route table.  It checks, in
  * this order: limits, Host and Origin (a web page elsewhere must not reach a gateway on loopback),
- * the route, the access column.  struct lws never leaves server.c, http.c and ws.c.
+ * the route, the access column.  HTTP/1.1 is read here, WebSockets are libwebsockets': struct lws
+ * never leaves ws.c.
  */
 #ifndef GW_SERVER_H
 #define GW_SERVER_H
@@ -48,7 +49,8 @@ void gw_server_drain(struct gw_server *s);
 void gw_server_close_all(struct gw_server *s);
 size_t gw_server_connections(const struct gw_server *s);
 
-/* Closes all; returns when every descriptor is closed.  NULL is fine. */
+/* Closes all; returns when every descriptor is closed.  Call it from outside loop_run(): it runs the
+ * loop itself, since libwebsockets closes in later turns.  NULL is fine. */
 void gw_server_free(struct gw_server *s);
 
 #endif /* GW_SERVER_H */

@@ -1,0 +1,303 @@
+/* gateway/conn.c - see gateway/edge.h: one socket that speaks HTTP. */
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "gateway/edge.h"
+#include "gateway/metrics.h"
+#include "wire/base/mem.h"
+
+#define READS_MAX     4           /* in one turn */
+#define PIPELINE_MAX  (64U << 10) /* read ahead of the exchange in progress */
+#define LINGER_MS     2000
+#define VECS_MAX      16
+#define BODY_RATE_MIN 1 /* bytes a millisecond that a body may not fall below */
+
+static const bool may_go[GW_CONN_STATE_N][GW_CONN_STATE_N] = {
+    [GW_CONN_READING] =
+	{[GW_CONN_BUSY] = true, [GW_CONN_FLUSHING] = true, [GW_CONN_DEAD] = true},
+    [GW_CONN_BUSY] = {[GW_CONN_FLUSHING] = true, [GW_CONN_DEAD] = true},
+    [GW_CONN_FLUSHING] =
+	{[GW_CONN_READING] = true, [GW_CONN_LINGER] = true, [GW_CONN_DEAD] = true},
+    [GW_CONN_LINGER] = {[GW_CONN_DEAD] = true},
+};
+
+static void on_event(void *arg, unsigned events);
+
+static void
+watch(struct gw_conn *c)
+{
+	unsigned want = c->blocked ? LOOP_WRITE : 0;
+
+	if (!c->eof && (c->state == GW_CONN_READING || c->state == GW_CONN_LINGER ||
+	                c->in.len < PIPELINE_MAX))
+		want |= LOOP_READ;
+	if (c->state == GW_CONN_DEAD)
+		want = 0;
+	if (want == c->watching)
+		return;
+	loop_fd_free(c->watch);
+	c->watch = want != 0 ? loop_fd_new(c->s->cfg.lp, c->fd, want, on_event, c) : NULL;
+	c->watching = want;
+}
+
+static void
+set_deadline(struct gw_conn *c, uint64_t ms)
+{
+	c->since_ms = loop_now_ms(c->s->cfg.lp);
+	c->deadline_ms = ms == 0 ? 0 : c->since_ms + ms;
+}
+
+void
+gw_conn_set_state(struct gw_conn *c, enum gw_conn_state to)
+{
+	assert(may_go[c->state][to]);
+	c->state = to;
+	switch (to) {
+	case GW_CONN_READING:
+	case GW_CONN_FLUSHING:
+		set_deadline(c, c->s->cfg.idle_timeout_ms);
+		break;
+	case GW_CONN_LINGER:
+		set_deadline(c, LINGER_MS);
+		break;
+	case GW_CONN_BUSY:
+	case GW_CONN_DEAD:
+	case GW_CONN_STATE_N:
+		set_deadline(c, 0);
+		break;
+	}
+}
+
+static void
+free_later(void *arg)
+{
+	struct gw_conn *c = arg;
+
+	loop_task_cancel(&c->turn);
+	buf_fini(&c->in);
+	gw_outq_fini(&c->out);
+	mem_free(c);
+}
+
+/* Take c out of everything but the memory that the caller may still be using. */
+static void
+retire(struct gw_conn *c)
+{
+	gw_conn_set_state(c, GW_CONN_DEAD);
+	watch(c);
+	loop_task_cancel(&c->turn);
+	list_del(&c->node);
+	if (c->refused)
+		c->s->refused_n--;
+	loop_later(c->s->cfg.lp, free_later, c);
+}
+
+void
+gw_conn_drop(struct gw_conn *c, const char *why)
+{
+	if (c->state == GW_CONN_DEAD)
+		return;
+	log_debug(&c->id, "closed: %s requests=%llu", why, (unsigned long long)c->requests_n);
+	retire(c);
+	(void)close(c->fd);
+	c->fd = -1;
+	c->s->open_n--;
+	gw_metric[GW_M_CONNECTIONS]--;
+	gw_http_end(c);
+}
+
+int
+gw_conn_release(struct gw_conn *c)
+{
+	int fd = c->fd;
+
+	retire(c);
+	c->fd = -1;
+	return fd;
+}
+
+/* Everything that was to be sent is: the next request, or the end. */
+static void
+flushed(struct gw_conn *c)
+{
+	if (c->full && c->out.bytes < c->s->cfg.send_low_bytes) {
+		c->full = false;
+		gw_http_drained(c);
+	}
+	if (c->state != GW_CONN_FLUSHING || c->out.bytes > 0)
+		return;
+	gw_http_end(c);
+	if (c->close_after) {
+		(void)shutdown(c->fd, SHUT_WR);
+		buf_consume(&c->in, c->in.len);
+		gw_conn_set_state(c, GW_CONN_LINGER);
+	} else {
+		gw_conn_set_state(c, GW_CONN_READING);
+		gw_http_input(c);
+	}
+	if (c->eof && c->state != GW_CONN_DEAD && !gw_http_wants_out(c))
+		gw_conn_drop(c, "the client left");
+}
+
+/* Send what the socket takes.  Returns 0 or -errno. */
+static int
+flush(struct gw_conn *c)
+{
+	struct iovec vec[VECS_MAX];
+
+	while (c->out.bytes > 0) {
+		struct msghdr msg = {.msg_iov = vec,
+		                     .msg_iovlen = gw_outq_vec(&c->out, vec, VECS_MAX)};
+		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			c->blocked = true;
+			return 0;
+		}
+		if (n < 0)
+			return -errno;
+		gw_outq_drop(&c->out, (size_t)n);
+		if (c->state == GW_CONN_FLUSHING) /* it moves: the wait starts anew */
+			set_deadline(c, c->s->cfg.idle_timeout_ms);
+	}
+	c->blocked = false;
+	return 0;
+}
+
+static void
+on_turn(void *arg)
+{
+	struct gw_conn *c = arg;
+
+	if (c->state == GW_CONN_DEAD)
+		return;
+	if (flush(c) < 0) {
+		gw_conn_drop(c, "the client is gone");
+		return;
+	}
+	flushed(c);
+	watch(c);
+}
+
+void
+gw_conn_put(struct gw_conn *c, const void *a, size_t an, const void *b, size_t bn)
+{
+	static struct gw_edge_warn warn;
+	uint64_t held;
+
+	if (c->state == GW_CONN_DEAD)
+		return;
+	if (gw_outq_put(&c->out, a, an, b, bn) < 0) {
+		if (gw_edge_may_warn(c->s, &warn, &held))
+			log_warn(&c->id,
+			         "client is too far behind, connection dropped bytes=%zu",
+			         c->out.bytes);
+		(void)shutdown(c->fd, SHUT_RDWR); /* the loop will notice, not this caller */
+		c->eof = false;
+		watch(c);
+	}
+	loop_task_post(&c->turn);
+}
+
+bool
+gw_conn_is_full(struct gw_conn *c)
+{
+	if (c->out.bytes >= c->s->cfg.send_high_bytes)
+		c->full = true;
+	return c->full;
+}
+
+/* The client sends no more.  A request that waits for its answer is abandoned by that; an answer
+ * that is complete may still leave. */
+static void
+on_eof(struct gw_conn *c)
+{
+	c->eof = true;
+	if (!gw_http_wants_out(c))
+		gw_conn_drop(c, "the client left");
+}
+
+/* Returns false when the connection is no more, or waits for nothing now. */
+static bool
+read_some(struct gw_conn *c)
+{
+	ssize_t n = recv(c->fd, c->s->scratch, GW_EDGE_READ_MAX, 0);
+
+	if (n < 0)
+		return errno == EINTR || (errno != EAGAIN && errno != EWOULDBLOCK &&
+		                          (gw_conn_drop(c, "the client is gone"), false));
+	if (n == 0)
+		return on_eof(c), false;
+	if (c->state == GW_CONN_LINGER)
+		return true;
+	if (c->state == GW_CONN_READING && c->x != NULL) /* a body, which must keep coming */
+		c->deadline_ms += (uint64_t)n / BODY_RATE_MIN;
+	else if (c->state == GW_CONN_READING && c->in.len == 0) /* a head begins */
+		set_deadline(c, c->s->cfg.idle_timeout_ms);
+	if (buf_append(&c->in, c->s->scratch, (size_t)n) < 0)
+		return gw_conn_drop(c, "out of memory"), false;
+	if (c->state == GW_CONN_READING)
+		gw_http_input(c);
+	return c->state != GW_CONN_DEAD && (size_t)n == GW_EDGE_READ_MAX;
+}
+
+static void
+on_event(void *arg, unsigned events)
+{
+	struct gw_conn *c = arg;
+
+	if ((events & LOOP_WRITE) != 0)
+		loop_task_post(&c->turn);
+	if ((events & LOOP_READ) != 0)
+		for (int i = 0; i < READS_MAX && read_some(c); i++)
+			;
+	if (c->state != GW_CONN_DEAD)
+		watch(c);
+}
+
+void
+gw_conn_new(struct gw_server *s, const struct gw_listener *from, int fd, const char *peer)
+{
+	struct gw_conn *c = mem_new(sizeof(*c));
+	int one = 1;
+
+	*c = (struct gw_conn){.s = s, .from = from, .fd = fd, .state = GW_CONN_READING};
+	c->id.kind = "conn";
+	(void)snprintf(c->id.id, sizeof(c->id.id), "%llu", (unsigned long long)++s->last_id);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	list_add_before(&s->conns, &c->node);
+	buf_init(&c->in,
+	         s->cfg.max_header_bytes + PIPELINE_MAX + (READS_MAX + 1) * GW_EDGE_READ_MAX);
+	gw_outq_init(&c->out, GW_EDGE_QUEUE_MAX);
+	loop_task_init(&c->turn, s->cfg.lp, on_turn, c);
+	s->open_n++;
+	gw_metric[GW_M_CONNECTIONS]++;
+	set_deadline(c, s->cfg.idle_timeout_ms);
+	log_debug(&c->id, "accepted from %s", peer);
+	if (s->open_n > s->cfg.max_connections) {
+		c->refused = true;
+		s->refused_n++;
+		gw_http_refuse(c, 503, "too many connections");
+	}
+	watch(c);
+}
+
+void
+gw_conn_tick(struct gw_conn *c, uint64_t now_ms)
+{
+	if (c->deadline_ms == 0 || now_ms < c->deadline_ms)
+		return;
+	if (c->state == GW_CONN_READING && (c->in.len > 0 || c->x != NULL))
+		gw_http_refuse(c, 408, "the request did not arrive in time");
+	else
+		gw_conn_drop(c, "nothing came in time");
+}

@@ -1,0 +1,56 @@
+/* gateway/head.h - EDGE: the head of an HTTP/1 request (RFC 9112), strictly read.
+ *
+ * What two parsers could read differently is refused, not guessed: bare LF, folded lines, space
+ * before a colon, two lengths, a length beside chunked.
+ */
+#ifndef GW_HEAD_H
+#define GW_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GW_HEAD_FIELDS_MAX 100
+#define GW_HEAD_TARGET_MAX 8192
+
+struct gw_head_field {
+	const char *name; /* lower case */
+	const char *value;
+};
+
+struct gw_head {
+	char *text;         /* owned: the bytes, cut into the strings below */
+	const char *method; /* as sent */
+	const char *path;   /* of the target, still percent-encoded */
+	char *query;        /* after '?', still encoded; "" without one */
+	const char *host;   /* of the target or the Host field; NULL without one (HTTP/1.0) */
+	bool http10;
+	bool keep_alive;
+	bool wants_continue;
+	bool websocket; /* asks for an upgrade to it; other upgrades are ignored */
+	bool chunked;
+	uint64_t length; /* of the body; 0 when chunked */
+	size_t n;
+	struct gw_head_field field[GW_HEAD_FIELDS_MAX];
+};
+
+/* Length of the head at the start of buf, with the blank line that ends it; 0: not all there yet. */
+size_t gw_head_end(const char *buf, size_t len);
+
+/* Parse the head buf[0..len), len as gw_head_end() said.  Returns 0 and fills h, or the HTTP status
+ * to refuse it with and *ret_why; h then has at most a path. */
+int gw_head_parse(struct gw_head *h, const char *buf, size_t len, const char **ret_why);
+
+void gw_head_fini(struct gw_head *h);
+
+/* The value of the first field called name (lower case), or NULL. */
+const char *gw_head_get(const struct gw_head *h, const char *name);
+
+/* True if the comma-separated list (may be NULL) has token, in any case. */
+bool gw_head_list_has(const char *list, const char *token);
+
+/* The next element of a comma-separated list: its length, and *list moves past it; *ret points at
+ * it.  Returns 0 at the end. */
+size_t gw_head_list_next(const char **list, const char **ret);
+
+#endif /* GW_HEAD_H */

@@ -1,0 +1,112 @@
+/* gateway/outq.c - see gateway/outq.h. */
+#include "gateway/outq.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#define PIECE_MIN 4096
+#define PIECE_BIG 65536 /* once this much waits, small puts share larger pieces */
+
+struct gw_outq_piece {
+	struct gw_outq_piece *next;
+	size_t off; /* sent already */
+	size_t len; /* filled, from 0 */
+	size_t cap;
+	char data[];
+};
+
+void
+gw_outq_init(struct gw_outq *q, size_t max_bytes)
+{
+	*q = (struct gw_outq){.max_bytes = max_bytes};
+}
+
+void
+gw_outq_fini(struct gw_outq *q)
+{
+	struct gw_outq_piece *p = q->head, *next;
+
+	for (; p != NULL; p = next) {
+		next = p->next;
+		free(p);
+	}
+	gw_outq_init(q, q->max_bytes);
+}
+
+static struct gw_outq_piece *
+add_piece(struct gw_outq *q, size_t need)
+{
+	size_t cap = q->bytes >= PIECE_BIG ? PIECE_BIG : PIECE_MIN;
+	struct gw_outq_piece *p;
+
+	if (cap < need)
+		cap = need;
+	p = malloc(sizeof(*p) + cap); /* may be refused: a client chose how far it is behind */
+	if (p == NULL)
+		return NULL;
+	*p = (struct gw_outq_piece){.cap = cap};
+	if (q->tail != NULL)
+		q->tail->next = p;
+	else
+		q->head = p;
+	q->tail = p;
+	return p;
+}
+
+int
+gw_outq_put(struct gw_outq *q, const void *a, size_t an, const void *b, size_t bn)
+{
+	struct gw_outq_piece *p = q->tail;
+
+	if (an > q->max_bytes - q->bytes || bn > q->max_bytes - q->bytes - an)
+		return -EMSGSIZE;
+	if (an + bn == 0)
+		return 0;
+	if (p == NULL || p->cap - p->len < an + bn)
+		p = add_piece(q, an + bn);
+	if (p == NULL)
+		return -ENOMEM;
+	if (an > 0)
+		memcpy(p->data + p->len, a, an);
+	if (bn > 0)
+		memcpy(p->data + p->len + an, b, bn);
+	p->len += an + bn;
+	q->bytes += an + bn;
+	return 0;
+}
+
+size_t
+gw_outq_vec(const struct gw_outq *q, struct iovec *ret, size_t max)
+{
+	struct gw_outq_piece *p = q->head;
+	size_t n = 0;
+
+	for (; p != NULL && n < max; p = p->next, n++)
+		ret[n] =
+		    (struct iovec){.iov_base = p->data + p->off, .iov_len = p->len - p->off};
+	return n;
+}
+
+void
+gw_outq_drop(struct gw_outq *q, size_t n)
+{
+	assert(n <= q->bytes);
+	q->bytes -= n;
+	while (n > 0) {
+		struct gw_outq_piece *p = q->head;
+		size_t have = p->len - p->off;
+
+		if (n < have) {
+			p->off += n;
+			return;
+		}
+		n -= have;
+		q->head = p->next;
+		if (q->head == NULL)
+			q->tail = NULL;
+		free(p);
+	}
+}
