@@ -184,10 +184,14 @@ describe('output', () => {
 
   test('callbacks hear everything in order', async () => {
     const heard = []
+    const hear = (kind, text) => {
+      if (heard.at(-1)?.[0] === kind) heard.at(-1)[1] += text
+      else heard.push([kind, text])
+    }
     const result = await ci.runCode("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('three')\n1/0", {
-      onStdout: (m) => void heard.push(['o', m.output]),
-      onStderr: (m) => void heard.push(['e', m.output]),
-      onError: (e) => void heard.push(['x', e.name]),
+      onStdout: (m) => hear('o', m.output),
+      onStderr: (m) => hear('e', m.output),
+      onError: (e) => hear('x', e.name),
     })
     assert.deepEqual(heard, [['o', 'one\n'], ['e', 'two\n'], ['o', 'three\n'], ['x', 'ZeroDivisionError']])
     assert.equal(result.stdout, 'one\nthree\n')

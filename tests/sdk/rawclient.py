@@ -25,7 +25,12 @@ class Answer:
 
     @property
     def types(self) -> list[str]:
-        return [frame["type"] for frame in self.frames]
+        """The frames' types in order; neighbours of one stream count once, since text may be cut anywhere."""
+        out: list[str] = []
+        for frame in self.frames:
+            if not (out and out[-1] == frame["type"] and frame["type"] in ("stdout", "stderr")):
+                out.append(frame["type"])
+        return out
 
     def text(self, kind: str) -> str:
         return "".join(frame["text"] for frame in self.frames if frame["type"] == kind)

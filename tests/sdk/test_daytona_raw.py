@@ -189,11 +189,18 @@ async def test_frames_hold_all_five_keys_as_strings(gateway: Gateway) -> None:
     for frame in answer.frames:
         assert set(frame) == KEYS
         assert all(isinstance(value, str) for value in frame.values())
-    assert answer.frames[0] == {"type": "stdout", "text": "o\n", "name": "", "value": "", "traceback": ""}
-    error = answer.frames[2]
+    assert (answer.text("stdout"), answer.text("stderr")) == ("o\n", "e\n")
+    assert answer.frames[0] | {"text": ""} == {
+        "type": "stdout",
+        "text": "",
+        "name": "",
+        "value": "",
+        "traceback": "",
+    }
+    error = answer.frames[-2]
     assert (error["text"], error["name"], error["value"]) == ("", "ValueError", "v")
     assert error["traceback"].startswith("Traceback (most recent call last):\n")
-    assert answer.frames[3] == {
+    assert answer.frames[-1] == {
         "type": "control",
         "text": "completed",
         "name": "",

@@ -88,7 +88,7 @@ async def test_timeout_delivers_what_was_printed(box: Box, ctx: Any) -> None:
 async def test_timeout_runs_finally_blocks(box: Box, ctx: Any, tmp_path: Path) -> None:
     mark = tmp_path / "finally"
     code = (
-        "seen = []\ntry:\n    while True: pass\nexcept KeyboardInterrupt:\n    seen.append('except')\n    raise\n"
+        "import time\nseen = []\ntry:\n    while True: time.sleep(0.01)\nexcept KeyboardInterrupt:\n    seen.append('except')\n    raise\n"
         f"finally:\n    seen.append('finally')\n    open({str(mark)!r}, 'w').close()"
     )
     with pytest.raises(daytona.DaytonaTimeoutError):
@@ -99,7 +99,9 @@ async def test_timeout_runs_finally_blocks(box: Box, ctx: Any, tmp_path: Path) -
 
 async def test_code_that_swallows_the_interrupt_once(box: Box, ctx: Any) -> None:
     """It ends within the grace: the client is told of the timeout, the state is kept."""
-    code = "try:\n    while True: pass\nexcept KeyboardInterrupt:\n    swallowed = True"
+    code = (
+        "import time\ntry:\n    while True: time.sleep(0.01)\nexcept KeyboardInterrupt:\n    swallowed = True"
+    )
     with pytest.raises(daytona.DaytonaTimeoutError):
         await box.run(code, context=ctx, timeout=1)
     assert (await box.run("print(swallowed)", context=ctx)).stdout == "True\n"
