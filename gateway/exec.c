@@ -7,6 +7,7 @@
 
 #include "gateway/context.h"
 #include "gateway/core.h"
+#include "gateway/exec_msg.h"
 #include "gateway/metrics.h"
 #include "gateway/sink.h"
 #include "kernelmgr/kernel.h"
@@ -73,8 +74,7 @@ slowest_seq(const struct gw_exec *ex)
 	struct list *it;
 	struct list *tmp;
 
-	list_each(it, tmp, &ex->sinks)
-	{
+	list_each (it, tmp, &ex->sinks) {
 		const struct gw_sink *s = list_entry(it, struct gw_sink, node);
 
 		if (s->seq < seq)
@@ -102,15 +102,15 @@ balance(struct gw_exec *ex)
 	}
 }
 
-static void
-append(struct gw_exec *ex, const struct gw_event *ev)
+void
+gw_exec_append(struct gw_exec *ex, const struct gw_event *ev)
 {
 	gw_evlog_append(&ex->log, ev, ex->read_seq);
 	balance(ex);
 	loop_task_post(&ex->pump);
 }
 
-/* Give s what it has not seen.  It may unhook and free itself meanwhile. */
+/* Give s what it has not seen.  It may unhook and free itself, and others, meanwhile. */
 static void
 feed(struct gw_exec *ex, struct gw_sink *s)
 {
@@ -136,14 +136,30 @@ feed(struct gw_exec *ex, struct gw_sink *s)
 	ex->feeding = NULL;
 }
 
+/* A sink that may take an event that is there, or NULL. */
+static struct gw_sink *
+hungry(const struct gw_exec *ex)
+{
+	struct list *it;
+	struct list *tmp;
+
+	list_each (it, tmp, &ex->sinks) {
+		struct gw_sink *s = list_entry(it, struct gw_sink, node);
+
+		if (!s->stalled && gw_evlog_after(&ex->log, s->seq) != NULL)
+			return s;
+	}
+	return NULL;
+}
+
 static void
 on_pump(void *arg)
 {
 	struct gw_exec *ex = arg;
-	struct list *it;
-	struct list *tmp;
+	struct gw_sink *s;
 
-	list_each(it, tmp, &ex->sinks) feed(ex, list_entry(it, struct gw_sink, node));
+	while ((s = hungry(ex)) != NULL) /* the list may change in between */
+		feed(ex, s);
 	gw_evlog_trim(&ex->log, slowest_seq(ex), ex->core->cfg->event_log_bytes);
 	balance(ex);
 }
@@ -160,17 +176,13 @@ stop_timers(struct gw_exec *ex)
 }
 
 static void
-append_error(struct gw_exec *ex, const char *name, const char *value, json_t *traceback,
-             json_t *plain)
+append_death(struct gw_exec *ex, const char *why)
 {
-	struct gw_event ev = {.kind = GW_EV_ERROR,
-	                      .name = name,
-	                      .text = {value, strlen(value)},
-	                      .traceback = traceback,
-	                      .plain = plain};
+	const struct gw_event ev = {
+	    .kind = GW_EV_ERROR, .name = "KernelDied", .text = {why, strlen(why)}};
 
 	ex->saw_error = true;
-	append(ex, &ev);
+	gw_exec_append(ex, &ev);
 }
 
 void
@@ -182,11 +194,12 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 
 	if (ex->state == GW_EXEC_STOPPING && how == GW_DONE_KERNEL_DIED) {
 		how = ex->stop;
-		why = "the kernel did not stop when interrupted and was killed: its state is "
-		      "lost";
+		if (ex->killed)
+			why = "the kernel did not stop when interrupted and was killed: its "
+			      "state is lost";
 	}
 	if (how == GW_DONE_KERNEL_DIED)
-		append_error(ex, "KernelDied", why, NULL, NULL);
+		append_death(ex, why);
 	stop_timers(ex);
 	if (ex->paused)
 		km_kernel_resume(ex->kernel);
@@ -203,7 +216,7 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 		ev.text = (struct wire_slice){why, strlen(why)};
 	set_state(ex, GW_EXEC_DONE);
 	gw_metric_done[how]++;
-	append(ex, &ev);
+	gw_exec_append(ex, &ev);
 	log_info(&ex->id, "execution done how=%s ctx=%.8s elapsed_ms=%llu output_bytes=%zu%s%s",
 	         gw_done_name(how), ctx->id.id, (unsigned long long)ev.elapsed_ms,
 	         ex->output_bytes, why != NULL ? " why=" : "", why != NULL ? why : "");
@@ -222,7 +235,7 @@ on_again(void *arg)
 	loop_timer_free(ex->again);
 	ex->again = NULL;
 	km_kernel_interrupt(ex->kernel);
-	if (ex->count == 0)
+	if (!ex->began)
 		ex->again = loop_timer_new(ex->core->lp, AGAIN_MS, on_again, ex);
 }
 
@@ -233,6 +246,7 @@ on_grace(void *arg)
 
 	loop_timer_free(ex->grace);
 	ex->grace = NULL;
+	ex->killed = true;
 	log_warn(&ex->id, "the kernel ignores interrupts, killing it");
 	km_kernel_kill(ex->kernel); /* the context ends us when it is dead */
 }
@@ -249,8 +263,10 @@ gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms)
 	if (ex->state == GW_EXEC_RUNNING) {
 		set_state(ex, GW_EXEC_STOPPING);
 		ex->stop = how;
-		if (ex->count == 0)
+		if (!ex->began || ex->silent)
 			ex->again = loop_timer_new(ex->core->lp, AGAIN_MS, on_again, ex);
+	} else if (how > ex->stop) {
+		ex->stop = how; /* OVERRUN tells of a cut, TIMEOUT that nobody asked */
 	}
 	km_kernel_interrupt(ex->kernel);
 	if (kill_ms > 0 && ex->grace == NULL)
@@ -282,127 +298,14 @@ on_timeout(void *arg)
 	loop_timer_free(ex->timeout);
 	ex->timeout = NULL;
 	gw_exec_stop(ex, GW_DONE_TIMEOUT, ex->core->cfg->interrupt_grace_ms);
-	ex->stop = GW_DONE_TIMEOUT; /* also when somebody had asked it to stop */
 }
 
-/* --- messages to events ----------------------------------------------------------------- */
-
-static const char *
-text_of(const json_t *content, const char *key)
-{
-	const char *s = json_string_value(json_object_get(content, key));
-
-	return s != NULL ? s : "";
-}
-
-static void
-started(struct gw_exec *ex, const json_t *content)
-{
-	struct gw_event ev = {.kind = GW_EV_STARTED};
-	json_int_t n = json_integer_value(json_object_get(content, "execution_count"));
-
-	if (ex->count != 0)
-		return;
-	ex->count = n > 0 ? n : 1;
-	ev.count = ex->count;
-	append(ex, &ev);
-}
-
-static void
-output(struct gw_exec *ex, const struct gw_event *ev, size_t bytes)
-{
-	uint64_t max = ex->core->cfg->max_output_bytes;
-
-	ex->output_bytes += bytes;
-	if (max > 0 && ex->output_bytes > max) {
-		gw_exec_stop(ex, GW_DONE_OVERRUN, ex->core->cfg->interrupt_grace_ms);
-		return; /* DONE(overrun) tells of the cut */
-	}
-	append(ex, ev);
-}
-
-static void
-on_stream(struct gw_exec *ex, const json_t *content)
-{
-	bool err = strcmp(text_of(content, "name"), "stderr") == 0;
-	struct gw_event ev = {.kind = err ? GW_EV_STDERR : GW_EV_STDOUT};
-
-	ev.text = wire_msg_text(json_object_get(content, "text"));
-	output(ex, &ev, ev.text.len);
-}
-
-static void
-on_bundle(struct gw_exec *ex, const struct wire_msg *m, enum gw_event_kind kind)
-{
-	json_t *transient = json_object_get(m->content, "transient");
-	struct gw_event ev = {.kind = kind, .count = ex->count};
-
-	ev.bundle = json_object_get(m->content, "data");
-	ev.metadata = json_object_get(m->content, "metadata");
-	ev.id = json_string_value(json_object_get(transient, "display_id"));
-	if (json_is_object(ev.bundle))
-		output(ex, &ev, m->raw[3].len);
-}
-
-/* A traceback is a list of strings, or one string (jjava). */
-static void
-on_error(struct gw_exec *ex, const json_t *content, const json_t *metadata)
-{
-	json_t *tb = json_object_get(content, "traceback");
-	json_t *list = json_is_array(tb) ? json_incref(tb) : json_array();
-	json_t *plain = json_object_get(json_object_get(metadata, "kernelbridge"), "traceback");
-
-	if (json_is_string(tb))
-		json_array_append(list, tb);
-	if (json_is_string(plain))
-		plain = json_object_get(metadata, "kernelbridge");
-	append_error(ex, text_of(content, "ename"), text_of(content, "evalue"), list, plain);
-	json_decref(list);
-}
-
-static void
-on_input(struct gw_exec *ex, const json_t *content)
-{
-	struct wire_slice prompt = wire_msg_text(json_object_get(content, "prompt"));
-	struct gw_event ev = {.kind = GW_EV_INPUT, .text = prompt};
-
-	ev.flag = json_is_true(json_object_get(content, "password"));
-	ex->input_waits = true;
-	if (ex->stdin_mode == GW_STDIN_ASK) {
-		append(ex, &ev);
-		return;
-	}
-	ev.kind = GW_EV_STDOUT;
-	ev.flag = false;
-	if (prompt.len > 0)
-		append(ex, &ev);
-	(void)gw_exec_input(ex, "\x04", 1); /* ipykernel: end of file */
-}
+/* --- what the kernel says ---------------------------------------------------------------- */
 
 static void
 on_message(void *arg, const struct wire_msg *m)
 {
-	struct gw_exec *ex = arg;
-	struct gw_event clear = {.kind = GW_EV_CLEAR};
-
-	if (strcmp(m->type, "stream") == 0)
-		on_stream(ex, m->content);
-	else if (strcmp(m->type, "execute_input") == 0)
-		started(ex, m->content);
-	else if (strcmp(m->type, "execute_result") == 0)
-		on_bundle(ex, m, GW_EV_RESULT);
-	else if (strcmp(m->type, "display_data") == 0)
-		on_bundle(ex, m, GW_EV_DISPLAY);
-	else if (strcmp(m->type, "update_display_data") == 0)
-		on_bundle(ex, m, GW_EV_UPDATE);
-	else if (strcmp(m->type, "error") == 0)
-		on_error(ex, m->content, m->metadata);
-	else if (strcmp(m->type, "input_request") == 0)
-		on_input(ex, m->content);
-	else if (strcmp(m->type, "clear_output") == 0) {
-		clear.flag = json_is_true(json_object_get(m->content, "wait"));
-		append(ex, &clear);
-	}
+	gw_exec_msg_take(arg, m);
 }
 
 static void
@@ -420,9 +323,11 @@ static void
 on_done(void *arg, int status)
 {
 	struct gw_exec *ex = arg;
-	const char *said = text_of(ex->reply, "status");
+	const char *said = json_string_value(json_object_get(ex->reply, "status"));
 
 	ex->req = NULL;
+	if (said == NULL)
+		said = "";
 	if (status == -EPIPE)
 		return; /* the kernel is dead; the context knows why and ends us */
 	if (status != 0) {
@@ -430,8 +335,7 @@ on_done(void *arg, int status)
 		return;
 	}
 	if (strcmp(said, "error") == 0 && !ex->saw_error)
-		on_error(ex, ex->reply,
-		         NULL); /* Deno tells of some errors in the reply alone */
+		gw_exec_msg_error(ex, ex->reply, NULL); /* Deno tells of some only here */
 	if (ex->state == GW_EXEC_STOPPING)
 		gw_exec_finish(ex, ex->stop, NULL);
 	else if (strcmp(said, "ok") == 0 && !ex->saw_error)
@@ -505,7 +409,7 @@ gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec
 	gw_evlog_init(&ex->log);
 	loop_task_init(&ex->pump, core->lp, on_pump, ex);
 	count_state(GW_EXEC_QUEUED, 1);
-	append(ex, &accepted);
+	gw_exec_append(ex, &accepted);
 	gw_ctx_enqueue(ctx, ex);
 	*ret = ex;
 	return 0;

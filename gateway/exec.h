@@ -82,6 +82,9 @@ struct gw_exec {
 	bool input_waits;    /* an input_request is unanswered */
 	bool paused;         /* the kernel waits for the sinks */
 	bool saw_error;      /* an ERROR event went out */
+	bool began;          /* the kernel works on the code: an interrupt reaches it */
+	bool cut;            /* max_output_bytes was passed: no more output */
+	bool killed;         /* its kernel was, since it ignored the interrupt */
 	json_t *reply;       /* content of execute_reply, or NULL: not yet */
 	int64_t count;       /* execution_count, 0: not started */
 	uint64_t started_ms; /* loop time of the request, then of the end */
@@ -108,9 +111,13 @@ void gw_exec_run(struct gw_exec *ex, struct km_kernel *k);
  * its kernel killed that much later.  how: INTERRUPTED, ABORTED, TIMEOUT or OVERRUN. */
 void gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms);
 
-/* End it now: DONE(how) with why (a phrase, or NULL).  KERNEL_DIED adds an ERROR event before. Legal in every
- * state but DONE; the context starts the next one. */
+/* End it now: DONE(how) with why (a phrase; NULL only without KERNEL_DIED, which adds an ERROR event
+ * before).  Legal in every state but DONE; the kernel of a running one is dead or is being left, or
+ * nothing would tell when it can run the next one.  For context.c. */
 void gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why);
+
+/* Add ev to its log, from where its sinks get it.  For exec_msg.c. */
+void gw_exec_append(struct gw_exec *ex, const struct gw_event *ev);
 
 /* Answer its INPUT event.  Returns 0, or -ENOENT if none waits. */
 int gw_exec_input(struct gw_exec *ex, const char *value, size_t len);
