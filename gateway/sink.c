@@ -16,9 +16,13 @@ gw_sink_init(struct gw_sink *s, const struct gw_sink_ops *ops)
 void
 gw_sink_hook(struct gw_sink *s, struct gw_exec *exec, uint64_t seq)
 {
+	uint64_t last = exec->log.last_seq;
+
+	if (exec->state == GW_EXEC_DONE)
+		last--; /* DONE comes once more, or nothing would ever */
 	assert(s->exec == NULL);
 	s->exec = exec;
-	s->seq = seq;
+	s->seq = seq < last ? seq : last;
 	s->stalled = false;
 	list_add_before(&exec->sinks, &s->node);
 	loop_task_post(&exec->pump);

@@ -32,8 +32,9 @@ struct gw_sink {
 
 void gw_sink_init(struct gw_sink *s, const struct gw_sink_ops *ops);
 
-/* Get the events of exec after number seq, from its log and then live.  Events that the log has
- * dropped already are skipped: the first event's seq tells. */
+/* Get the events of exec after number seq, from its log and then live; later, up to DONE, which
+ * comes in any case.  Events that the log has dropped already are skipped: the first event's seq
+ * tells. */
 void gw_sink_hook(struct gw_sink *s, struct gw_exec *exec, uint64_t seq);
 
 /* No more calls.  Fine when it is not hooked. */
