@@ -90,7 +90,8 @@ on_ready(void *arg)
 
 	if (c == NULL)
 		return;
-	if (c->is_default)
+	if (c->is_default && strcmp(c->language, "python") == 0 &&
+	    strcmp(c->sandbox->id.id, GW_SANDBOX_DEFAULT) == 0)
 		c->core->warm = true;
 	loop_task_post(&c->next); /* tells who waits, runs the first in the queue */
 }
@@ -116,8 +117,9 @@ on_died(void *arg, bool started, const char *why)
 			finish_all(c, GW_DONE_KERNEL_DIED, text);
 		else if (ex != NULL && ex->state != GW_EXEC_QUEUED)
 			gw_exec_finish(ex, GW_DONE_KERNEL_DIED, text);
-		loop_task_post(&c->next);
-		tell_waits(c, -EIO, text);
+		loop_task_post(&c->next); /* who waits gets the next kernel */
+		if (!started)
+			tell_waits(c, -EIO, text);
 	}
 	gw_seat_free(seat);
 }
@@ -289,8 +291,7 @@ gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret,
 	struct list *tmp;
 	int rc;
 
-	list_each(it, tmp, &sb->contexts)
-	{
+	list_each (it, tmp, &sb->contexts) {
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
 		if (c->is_default && strcmp(c->language, lang) == 0) {
@@ -310,8 +311,7 @@ gw_ctx_find(struct gw_sandbox *sb, const char *id)
 	struct list *it;
 	struct list *tmp;
 
-	list_each(it, tmp, &sb->contexts)
-	{
+	list_each (it, tmp, &sb->contexts) {
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
 		if (strcmp(c->id.id, id) == 0 || (c->is_default && strcmp(id, "default") == 0 &&
@@ -328,8 +328,7 @@ gw_ctx_find_any(struct gw_core *core, const char *id)
 	struct list *it;
 	struct list *tmp;
 
-	list_each(it, tmp, &core->sandboxes)
-	{
+	list_each (it, tmp, &core->sandboxes) {
 		c = gw_ctx_find(list_entry(it, struct gw_sandbox, node), id);
 		if (c != NULL)
 			break;
@@ -366,6 +365,7 @@ gw_ctx_restart(struct gw_ctx *c, struct err *err)
 {
 	finish_all(c, GW_DONE_ABORTED, "context restarted");
 	leave_seat(c);
+	loop_task_post(&c->next); /* who waits is told also when this fails */
 	return start_kernel(c, err);
 }
 
