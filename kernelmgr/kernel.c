@@ -57,8 +57,7 @@ struct km_kernel {
 
 	uint64_t born_ms, ready_ms; /* loop time; ready_ms 0: never was */
 	uint64_t ended_ms;
-	uint64_t ask_ms;  /* next interval */
-	unsigned early_n; /* requests sent before ready */
+	uint64_t ask_ms; /* next interval */
 	unsigned launch_n;
 	unsigned rung;              /* of the stop ladder */
 	uint64_t seen_n, drained_n; /* messages so far; and at the last look of drain */
@@ -131,8 +130,6 @@ check_ready(struct km_kernel *k)
 	stop_timer(&k->deadline);
 	k->ready_ms = loop_now_ms(k->cfg.lp);
 	set_state(k, KM_READY, "answered");
-	if (k->exec != NULL)
-		set_state(k, KM_BUSY, "sent before ready");
 	log_info(&k->id, "ready after_ms=%llu", (unsigned long long)(k->ready_ms - k->born_ms));
 	k->ops.ready(k->arg);
 	return true;
@@ -261,8 +258,7 @@ on_drain(void *arg)
 static bool
 lost_its_port(const struct km_kernel *k, const char *tail)
 {
-	return k->state == KM_STARTING && k->cfg.spec->tcp && k->early_n == 0 &&
-	       k->launch_n < PORT_TRIES &&
+	return k->state == KM_STARTING && k->cfg.spec->tcp && k->launch_n < PORT_TRIES &&
 	       (strstr(tail, "ddress already in use") != NULL ||
 	        strstr(tail, "EADDRINUSE") != NULL);
 }
@@ -300,7 +296,7 @@ on_exited(void *arg, int how)
 	stop_timer(&k->ask);
 	stop_timer(&k->deadline);
 	stop_timer(&k->grace);
-	if (k->exec == NULL || k->ready_ms == 0) {
+	if (k->exec == NULL) {
 		finish(k);
 		return;
 	}
@@ -408,7 +404,7 @@ static const struct wire_req_ops ignore_ops = {.done = ignore_done};
 static void
 send_control(struct km_kernel *k, struct wire_req **req, const char *type, json_t *content)
 {
-	wire_req_free(*req);
+	assert(*req == NULL);
 	*req = wire_client_request(k->client, WIRE_CONTROL, type, NULL, content, false,
 	                           &ignore_ops, req);
 	json_decref(content);
@@ -495,12 +491,11 @@ struct wire_req *
 km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
                   const struct wire_req_ops *ops, void *arg)
 {
-	assert(k->exec == NULL);
+	assert(k->state != KM_STARTING && k->exec == NULL);
 	k->exec_ops = *ops;
 	k->exec_arg = arg;
 	k->exec = wire_client_request(k->client, WIRE_SHELL, "execute_request", metadata,
 	                              content, true, &exec_ops, k);
-	k->early_n += k->state == KM_STARTING;
 	if (k->state == KM_READY)
 		set_state(k, KM_BUSY, "execute_request");
 	return k->exec;
@@ -517,7 +512,7 @@ struct wire_req *
 km_kernel_request(struct km_kernel *k, const char *type, json_t *content,
                   const struct wire_req_ops *ops, void *arg)
 {
-	k->early_n += k->state == KM_STARTING;
+	assert(k->state != KM_STARTING);
 	return wire_client_request(k->client, WIRE_SHELL, type, NULL, content, true, ops, arg);
 }
 
@@ -532,10 +527,10 @@ km_kernel_interrupt(struct km_kernel *k)
 {
 	if (k->state != KM_READY && k->state != KM_BUSY)
 		return; /* SIGINT would end an interpreter that is still starting */
-	if (k->cfg.spec->interrupt_mode == KM_INTERRUPT_MESSAGE)
-		send_control(k, &k->interrupt, "interrupt_request", NULL);
-	else
+	if (k->cfg.spec->interrupt_mode == KM_INTERRUPT_SIGNAL)
 		send_signal(k, SIGINT);
+	else if (k->interrupt == NULL) /* one that waits would hit what runs next */
+		send_control(k, &k->interrupt, "interrupt_request", NULL);
 }
 
 void

@@ -35,7 +35,7 @@ struct km_kernel_config {
 
 /* Called later, never from inside a km_kernel function. The kernel may be freed from them. */
 struct km_kernel_ops {
-	/* It answers; requests sent before are queued in ZMQ anyway. */
+	/* It answers and its iopub is live: requests may be sent from now on, not before. */
 	void (*ready)(void *arg);
 	/* Last call: the process is gone and reaped.  why is a phrase for a client, lent:
 	 * "signal 11", "exit code 3", "did not answer within 60 s", each with the last lines of stderr
@@ -61,14 +61,14 @@ void km_kernel_stop(struct km_kernel *k);
 /* Kill at once; died follows. */
 void km_kernel_kill(struct km_kernel *k);
 
-/* Send execute_request; at most one in flight (asserted). content as in "Messaging in Jupyter",
+/* Send execute_request; after ready, at most one in flight (asserted).  content as in "Messaging in Jupyter",
  * execute.  The state is BUSY until the request's done, so it is not freed while the kernel lives.  ops
  * see wire/client.h; they are copied.  A kernel that is stopping completes it with -EPIPE. */
 struct wire_req *km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
                                    const struct wire_req_ops *ops, void *arg);
 /* Its owner is gone: ops are not called again.  The state stays BUSY until the request is over. */
 void km_kernel_forget(struct km_kernel *k);
-/* Any other shell request (complete_request, inspect_request, ...). */
+/* Any other shell request (complete_request, inspect_request, ...), after ready (asserted). */
 struct wire_req *km_kernel_request(struct km_kernel *k, const char *type, json_t *content,
                                    const struct wire_req_ops *ops, void *arg);
 int km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *value,

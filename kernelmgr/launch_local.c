@@ -155,9 +155,9 @@ build_argv(const struct local *l, const struct km_launch *what, const struct km_
 		argv[0] = program;
 		*ret = argv;
 	} else {
-		status =
-		    err_set(err, -ENOENT, "program '%.80s' of kernelspec '%s' is not there",
-		            argv[0], what->spec->name);
+		(void)err_set(err, -ENOENT, "program '%.80s' of kernelspec '%s' is not there",
+		              argv[0], what->spec->name);
+		status = -ENOENT;
 		km_cmdline_free(argv);
 	}
 	return status;
