@@ -309,7 +309,7 @@ values_fini(struct values *v)
 static int
 say(struct values *v, const char *name, const char *value, struct err *err)
 {
-	const struct key *k;
+	const struct key *k = NULL;
 	int rc = find_key(name, &k, err);
 
 	if (rc == 0)

@@ -128,7 +128,7 @@ gw_native_execute(struct gw_core *core, const struct gw_native_request *rq,
 	    .silent = rq->silent,
 	};
 	bool named = rq->context != NULL && strcmp(rq->context, "default") != 0;
-	struct gw_sandbox *sb;
+	struct gw_sandbox *sb = NULL;
 	struct gw_ctx *c;
 	int rc;
 
@@ -236,7 +236,7 @@ create_sandbox(struct gw_core *core, const struct gw_native_request *rq, json_t 
 	    .env = rq->envs,
 	    .labels = rq->labels,
 	};
-	struct gw_sandbox *sb;
+	struct gw_sandbox *sb = NULL;
 	int rc = gw_sandbox_new(core, &make, &sb, err);
 
 	if (rc == 0)
@@ -260,7 +260,7 @@ static int
 delete_sandbox(struct gw_core *core, const struct gw_native_request *rq, json_t **ret,
                struct err *err)
 {
-	struct gw_sandbox *sb;
+	struct gw_sandbox *sb = NULL;
 	int rc = gw_native_sandbox(core, rq, &sb, err);
 
 	if (rc != 0)
