@@ -184,9 +184,11 @@ static const struct wire_req_ops info_ops = {
 static void
 ask(struct km_kernel *k)
 {
+	static const struct wire_ask question = {
+	    .channel = WIRE_SHELL, .type = "kernel_info_request", .wait_idle = true};
+
 	wire_req_free(k->info); /* forget the unanswered one */
-	k->info = wire_client_request(k->client, WIRE_SHELL, "kernel_info_request", NULL, NULL,
-	                              true, &info_ops, k);
+	k->info = wire_client_request(k->client, &question, &info_ops, k);
 	set_timer(k, &k->ask, k->ask_ms, on_ask);
 	k->ask_ms *= 2;
 }
@@ -404,9 +406,11 @@ static const struct wire_req_ops ignore_ops = {.done = ignore_done};
 static void
 send_control(struct km_kernel *k, struct wire_req **req, const char *type, json_t *content)
 {
+	const struct wire_ask what = {
+	    .channel = WIRE_CONTROL, .type = type, .content = content};
+
 	assert(*req == NULL);
-	*req = wire_client_request(k->client, WIRE_CONTROL, type, NULL, content, false,
-	                           &ignore_ops, req);
+	*req = wire_client_request(k->client, &what, &ignore_ops, req);
 	json_decref(content);
 }
 
@@ -491,11 +495,16 @@ struct wire_req *
 km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
                   const struct wire_req_ops *ops, void *arg)
 {
+	const struct wire_ask what = {.channel = WIRE_SHELL,
+	                              .type = "execute_request",
+	                              .metadata = metadata,
+	                              .content = content,
+	                              .wait_idle = true};
+
 	assert(k->state != KM_STARTING && k->exec == NULL);
 	k->exec_ops = *ops;
 	k->exec_arg = arg;
-	k->exec = wire_client_request(k->client, WIRE_SHELL, "execute_request", metadata,
-	                              content, true, &exec_ops, k);
+	k->exec = wire_client_request(k->client, &what, &exec_ops, k);
 	if (k->state == KM_READY)
 		set_state(k, KM_BUSY, "execute_request");
 	return k->exec;
@@ -512,8 +521,11 @@ struct wire_req *
 km_kernel_request(struct km_kernel *k, const char *type, json_t *content,
                   const struct wire_req_ops *ops, void *arg)
 {
+	const struct wire_ask what = {
+	    .channel = WIRE_SHELL, .type = type, .content = content, .wait_idle = true};
+
 	assert(k->state != KM_STARTING);
-	return wire_client_request(k->client, WIRE_SHELL, type, NULL, content, true, ops, arg);
+	return wire_client_request(k->client, &what, ops, arg);
 }
 
 int

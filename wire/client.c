@@ -119,9 +119,10 @@ static void
 ask_for_idle(struct wire_req *r)
 {
 	static const struct wire_req_ops ops = {.done = on_probed};
+	static const struct wire_ask question = {
+	    .channel = WIRE_CONTROL, .type = "kernel_info_request", .wait_idle = true};
 
-	r->probe = wire_client_request(r->client, WIRE_CONTROL, "kernel_info_request", NULL,
-	                               NULL, true, &ops, r);
+	r->probe = wire_client_request(r->client, &question, &ops, r);
 	r->probe->is_probe = true;
 }
 
@@ -347,19 +348,19 @@ send(struct wire_client *c, enum wire_channel_kind channel, const struct wire_ou
 }
 
 struct wire_req *
-wire_client_request(struct wire_client *c, enum wire_channel_kind channel, const char *type,
-                    json_t *metadata, json_t *content, bool wait_idle,
+wire_client_request(struct wire_client *c, const struct wire_ask *ask,
                     const struct wire_req_ops *ops, void *arg)
 {
 	struct wire_req *r = mem_new(sizeof(*r));
-	struct wire_out *o = wire_out_new(c->sign, c->session, type, NULL, metadata, content);
+	struct wire_out *o =
+	    wire_out_new(c->sign, c->session, ask->type, NULL, ask->metadata, ask->content);
 	int rc = 0;
 
-	assert(channel == WIRE_SHELL || channel == WIRE_CONTROL);
+	assert(ask->channel == WIRE_SHELL || ask->channel == WIRE_CONTROL);
 	assert(!c->freed);
 	r->client = c;
-	r->channel = channel;
-	r->wait_idle = wait_idle;
+	r->channel = ask->channel;
+	r->wait_idle = ask->wait_idle;
 	r->ops = ops;
 	r->arg = arg;
 	loop_task_init(&r->end, c->lp, on_end, r);
@@ -369,7 +370,7 @@ wire_client_request(struct wire_client *c, enum wire_channel_kind channel, const
 	else if (is_closed(c))
 		rc = -EPIPE;
 	else
-		rc = send(c, channel, o);
+		rc = send(c, ask->channel, o);
 	if (o != NULL)
 		memcpy(r->id, wire_out_id(o), sizeof(r->id));
 	if (rc != 0)

@@ -61,11 +61,18 @@ void wire_client_close(struct wire_client *c);
 /* Close and release; requests left are dropped without done.  NULL is fine; legal in callbacks. */
 void wire_client_free(struct wire_client *c);
 
-/* Send a request on WIRE_SHELL or WIRE_CONTROL.  content and metadata are borrowed (NULL: {}).
- * wait_idle: complete only after idle as well.  Never returns NULL; failure comes through done. */
-struct wire_req *wire_client_request(struct wire_client *c, enum wire_channel_kind channel,
-                                     const char *type, json_t *metadata, json_t *content,
-                                     bool wait_idle, const struct wire_req_ops *ops, void *arg);
+/* What to send.  Everything is borrowed for the call. */
+struct wire_ask {
+	enum wire_channel_kind channel; /* WIRE_SHELL or WIRE_CONTROL */
+	const char *type;
+	json_t *metadata; /* NULL: {} */
+	json_t *content;  /* NULL: {} */
+	bool wait_idle;   /* complete only after idle as well */
+};
+
+/* Send a request.  Never returns NULL; failure comes through done. */
+struct wire_req *wire_client_request(struct wire_client *c, const struct wire_ask *ask,
+                                     const struct wire_req_ops *ops, void *arg);
 
 /* Forget a request: no more calls; later messages of it are stray.  NULL is fine. */
 void wire_req_free(struct wire_req *r);

@@ -68,8 +68,12 @@ run_next(struct floor *f)
 	static const struct wire_req_ops ops = {.done = on_run};
 
 	f->sent_us = loop_clock_us();
-	(void)wire_client_request(f->client, WIRE_SHELL, "execute_request", NULL, f->content,
-	                          true, &ops, f);
+	(void)wire_client_request(f->client,
+	                          &(struct wire_ask){.channel = WIRE_SHELL,
+	                                             .type = "execute_request",
+	                                             .content = f->content,
+	                                             .wait_idle = true},
+	                          &ops, f);
 }
 
 static void
@@ -105,8 +109,11 @@ ask(struct floor *f)
 	static const struct wire_req_ops ops = {.done = on_info};
 
 	f->again = loop_timer_new(f->lp, ASK_MS, on_again, f);
-	f->asked = wire_client_request(f->client, WIRE_SHELL, "kernel_info_request", NULL, NULL,
-	                               true, &ops, f);
+	f->asked = wire_client_request(f->client,
+	                               &(struct wire_ask){.channel = WIRE_SHELL,
+	                                                  .type = "kernel_info_request",
+	                                                  .wait_idle = true},
+	                               &ops, f);
 }
 
 static void
@@ -147,9 +154,11 @@ report(struct floor *f)
 	size_t n = f->n - WARM_UP;
 	uint64_t *t = f->took_us + WARM_UP;
 
+	size_t middle = n / 2, last = n * 99 / 100;
+
 	qsort(t, n, sizeof(*t), by_size);
 	printf("{\"n\": %zu, \"min_ms\": %.3f, \"p50_ms\": %.3f, \"p99_ms\": %.3f}\n", n,
-	       (double)t[0] / 1000, (double)t[n / 2] / 1000, (double)t[n * 99 / 100] / 1000);
+	       (double)t[0] / 1000, (double)t[middle] / 1000, (double)t[last] / 1000);
 }
 
 static int

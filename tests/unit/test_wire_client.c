@@ -273,8 +273,12 @@ execute(void)
 {
 	json_t *content = json_pack("{s:s}", "code", "1");
 
-	w->req = wire_client_request(w->client, WIRE_SHELL, "execute_request", NULL, content,
-	                             true, &req_ops, &w->req);
+	w->req = wire_client_request(w->client,
+	                             &(struct wire_ask){.channel = WIRE_SHELL,
+	                                                .type = "execute_request",
+	                                                .content = content,
+	                                                .wait_idle = true},
+	                             &req_ops, &w->req);
 	json_decref(content);
 	kernel_take(WIRE_SHELL, "execute_request");
 	assert_string_equal(json_string_value(json_object_get(w->parent, "msg_id")),
@@ -313,8 +317,9 @@ static void
 reply_alone_where_idle_is_not_awaited(void **state)
 {
 	(void)state;
-	w->req = wire_client_request(w->client, WIRE_SHELL, "complete_request", NULL, NULL,
-	                             false, &req_ops, &w->req);
+	w->req = wire_client_request(
+	    w->client, &(struct wire_ask){.channel = WIRE_SHELL, .type = "complete_request"},
+	    &req_ops, &w->req);
 	kernel_take(WIRE_SHELL, "complete_request");
 	kernel_reply();
 	run_until("done:0");
@@ -415,7 +420,10 @@ requests_are_told_apart(void **state)
 
 	execute();
 	first = json_incref(w->parent);
-	other = wire_client_request(w->client, WIRE_SHELL, "complete_request", NULL, NULL, true,
+	other = wire_client_request(w->client,
+	                            &(struct wire_ask){.channel = WIRE_SHELL,
+	                                               .type = "complete_request",
+	                                               .wait_idle = true},
 	                            &req_ops, &w->req);
 	assert_string_not_equal(wire_req_id(other), wire_req_id(w->req));
 	kernel_take(WIRE_SHELL, "complete_request");
@@ -551,8 +559,9 @@ close_completes_everything(void **state)
 
 	execute();
 	wire_client_close(w->client);
-	after = wire_client_request(w->client, WIRE_CONTROL, "interrupt_request", NULL, NULL,
-	                            false, &req_ops, &w->req);
+	after = wire_client_request(
+	    w->client, &(struct wire_ask){.channel = WIRE_CONTROL, .type = "interrupt_request"},
+	    &req_ops, &w->req);
 	assert_non_null(after);
 	wire_client_close(w->client); /* again: fine */
 	wire_client_pause(w->client);
@@ -570,8 +579,12 @@ what_is_not_json_fails(void **state)
 	json_t *content = json_object();
 
 	assert_int_equal(json_object_set_new(content, "code", json_string_nocheck("\xff")), 0);
-	w->req = wire_client_request(w->client, WIRE_SHELL, "execute_request", NULL, content,
-	                             true, &req_ops, &w->req);
+	w->req = wire_client_request(w->client,
+	                             &(struct wire_ask){.channel = WIRE_SHELL,
+	                                                .type = "execute_request",
+	                                                .content = content,
+	                                                .wait_idle = true},
+	                             &req_ops, &w->req);
 	assert_string_equal(wire_req_id(w->req), "");
 	kernel_send(WIRE_IOPUB, "status", NULL, json_pack("{s:s}", "execution_state", "idle"));
 	run_until("done:-22");
