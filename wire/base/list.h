@@ -15,7 +15,8 @@ struct list {
 };
 
 /* The object of type that holds node as its member. */
-#define list_entry(node, type, member) ((type *)((uintptr_t)(node)-offsetof(type, member)))
+#define list_entry(node, type, member)                                                         \
+	((type *)((uintptr_t)(node)-offsetof(type, member))) /* NOLINT */
 
 /* Visit every node; the visited one may be removed meanwhile, others not. */
 #define list_each(it, tmp, head)                                                               \
