@@ -6,9 +6,10 @@ import sys
 import zmq
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.profiledir import ProfileDir
+from tornado.ioloop import IOLoop
 from traitlets import Bool, DottedObjectName, Type, default, observe
 
-from . import wire
+from . import lastwords, wire
 from .iopub import IOPub
 from .kernel import IPythonKernel
 from .parent import ParentWatch
@@ -22,6 +23,16 @@ class NoProfile(ProfileDir):
     @observe("location")
     def _location_changed(self, change):
         pass
+
+
+def use_own_tools():
+    """In a virtual environment, let `pip` and `python` in child processes be this kernel's own."""
+    if sys.prefix == sys.base_prefix:
+        return
+    os.environ["VIRTUAL_ENV"] = sys.prefix
+    folder = os.path.join(sys.prefix, "bin")
+    rest = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != folder]
+    os.environ["PATH"] = os.pathsep.join([folder, *rest])
 
 
 class KernelApp(IPKernelApp):
@@ -40,8 +51,22 @@ class KernelApp(IPKernelApp):
         super().initialize(argv)
         self.iopub_thread.exempt |= {self.control_thread.ident, self.shell_channel_thread.ident}
         sys.argv = [""]
+        use_own_tools()
+        lastwords.install(self.iopub_thread)
         if "" not in sys.path:
             sys.path.insert(0, "")
+
+    def start(self):
+        """Serve until told to stop: an exit or interrupt in a callback of the code's is no end."""
+        if self.poller is not None:
+            self.poller.start()
+        self.kernel.start()
+        self.io_loop = IOLoop.current()
+        while True:
+            try:
+                return self.io_loop.start()
+            except (KeyboardInterrupt, SystemExit):
+                pass
 
     def init_profile_dir(self):
         self.profile_dir = NoProfile(parent=self, location=os.path.join(self.ipython_dir, "profile"))

@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from functools import partial
+from os import _exit  # not the one that waits for output
 from time import monotonic
 
 from ipykernel.iostream import IOPubThread
@@ -292,5 +293,5 @@ class IOPub(IOPubThread):
             self._run = None
         self._wake()
         if not done.wait(5):
-            os._exit(0)
+            _exit(0)
         super().stop()

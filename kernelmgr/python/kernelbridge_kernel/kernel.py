@@ -4,13 +4,15 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from contextlib import contextmanager
 
 from ipykernel.ipkernel import IPythonKernel as StockKernel
 from traitlets import Float, Type
 
-from . import environ
+from . import environ, plaintb
 from .capture import CStdio
+from .compiler import Compiler
 from .shell import ZMQInteractiveShell
 
 
@@ -31,6 +33,7 @@ class IPythonKernel(StockKernel):
     """ipykernel's kernel with per-run variables and an execution that always ends in a reply."""
 
     shell_class = Type(ZMQInteractiveShell)
+    compiler_class = Type(Compiler)
     _execute_sleep = Float(0.0).tag(config=True)
 
     def __init__(self, **kwargs):
@@ -42,20 +45,44 @@ class IPythonKernel(StockKernel):
     async def poll_stopped_queue(self):
         """There is no debugger to poll."""
 
+    # SIGINT is ignored but for the time in which code runs that it may interrupt, so that it costs
+    # no request its reply.
+    def pre_handler_hook(self):
+        pass
+
+    def post_handler_hook(self):
+        pass
+
     async def do_execute(self, code, silent, *args, cell_meta=None, **kwargs):
         """Run one cell; `cell_meta` is the request's metadata, {"kernelbridge": {"env": {...}}}."""
         try:
             with environ.applied(_variables(cell_meta)):
-                reply = await super().do_execute(
-                    code, silent, *args, cell_meta=cell_meta, **kwargs
-                )
-        except (Exception, KeyboardInterrupt):
+                reply = await self._run(code, silent, *args, cell_meta=cell_meta, **kwargs)
+        except ValueError:
             reply = self._failed()
-        self._deafen()
         self._end_fork(reply)
         self._stdio.flush()
         self.iopub_thread.sync()
         return reply
+
+    async def _run(self, *args, **kwargs):
+        try:
+            try:
+                _on_sigint(signal.default_int_handler)
+                return await super().do_execute(*args, **kwargs)
+            finally:
+                _on_sigint(signal.SIG_IGN)
+        except (Exception, KeyboardInterrupt):  # an interrupt just before or after the code
+            _on_sigint(signal.SIG_IGN)
+            return self._failed()
+
+    def do_complete(self, code, cursor_pos):
+        with _interruptible():
+            return super().do_complete(code, cursor_pos)
+
+    def do_inspect(self, *args, **kwargs):
+        with _interruptible():
+            return super().do_inspect(*args, **kwargs)
 
     def _failed(self):
         """Publish the exception at hand and return an execute_reply for it."""
@@ -64,46 +91,40 @@ class IPythonKernel(StockKernel):
         return {
             "status": "error",
             "ename": etype.__name__,
-            "evalue": str(value),
+            "evalue": plaintb.value_of(value),
             "traceback": self.shell._last_traceback or [],
             "execution_count": self.shell.execution_count - 1,
             "user_expressions": {},
             "payload": [],
         }
 
-    def _deafen(self):
-        """The run is over: an interrupt that comes now must not cost its reply."""
-        while True:
-            try:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                return
-            except KeyboardInterrupt:
-                pass
-            except ValueError:  # a subshell's thread has no signals
-                return
-
     def _end_fork(self, reply):
         """A child that the code forked, and that came to the end of the cell, ends here."""
         if os.getpid() == self._pid:
             return
         self._stdio.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(0 if reply["status"] == "ok" else 1)
 
     @contextmanager
     def _cancel_on_sigint(self, future):
-        """For top-level await: interrupt the cell's own code where it computes, cancel it where it
-        waits."""
-        with super()._cancel_on_sigint(future):
-            cancel = signal.getsignal(signal.SIGINT)
+        """For top-level await: interrupt code where it computes, cancel the cell where it waits."""
+        loop = asyncio.get_running_loop()
 
-            def on_sigint(signum, frame):
-                self.shell.interrupted = True
-                if asyncio.current_task() is future:
-                    raise KeyboardInterrupt
-                cancel(signum, frame)
+        def on_sigint(signum, frame):
+            self.shell.interrupted = True
+            current = asyncio.current_task()
+            if current is not future:
+                loop.call_soon_threadsafe(future.cancel)
+            if current is not None:
+                raise KeyboardInterrupt
 
-            signal.signal(signal.SIGINT, on_sigint)
+        saved = signal.signal(signal.SIGINT, on_sigint)
+        try:
             yield
+        finally:
+            signal.signal(signal.SIGINT, saved)
 
     def raw_input(self, prompt=""):
         """input(): asks the client, or fails at once as on an empty standard input."""
@@ -115,6 +136,26 @@ class IPythonKernel(StockKernel):
         if not self._allow_stdin:
             raise EOFError("EOF when reading a line")
         return super().getpass(*args, **kwargs)
+
+
+def _on_sigint(handler):
+    """Set the handler, whatever interrupt comes meanwhile. Threads of subshells have no signals."""
+    while threading.current_thread() is threading.main_thread():
+        try:
+            signal.signal(signal.SIGINT, handler)
+            return
+        except KeyboardInterrupt:
+            if handler is signal.default_int_handler:
+                raise
+
+
+@contextmanager
+def _interruptible():
+    try:
+        _on_sigint(signal.default_int_handler)
+        yield
+    finally:
+        _on_sigint(signal.SIG_IGN)
 
 
 def _variables(meta):

@@ -67,19 +67,15 @@ def describe(etype, value, tb, cell_names) -> dict[str, str]:
         body = _syntax(report, name, text)
     else:
         body = "".join(report.format())
-        if not body.startswith((_HEAD, "  + Exception Group Traceback")) and not _chained(report):
+        if not body.startswith((_HEAD, "  + ", "  | ")):  # groups begin in another way
             body = _HEAD + body
+    body = body.replace("\nIPython.core.error.", "\n")  # CPython writes a class's module before it
     return {"name": name, "value": text, "traceback": cut_middle(body)}
 
 
 def _syntax(report, name, text) -> str:
     lines = list(report.format_exception_only())[:-1]
     return _HEAD + "".join(lines) + f"{name}: {text}\n"
-
-
-def _chained(report) -> bool:
-    cause = report.__cause__ is not None
-    return cause or (report.__context__ is not None and not report.__suppress_context__)
 
 
 def _clean(report, cell_names):

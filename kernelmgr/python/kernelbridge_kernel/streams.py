@@ -9,6 +9,7 @@ from ipykernel.iostream import OutStream
 from .capture import Capture
 from .wire import encode
 
+_LINE = 1 << 12  # most characters that a forked child holds back
 _FD = {"stdout": 1, "stderr": 2}
 
 
@@ -29,6 +30,7 @@ class Stream(OutStream):
             self._original_stdstream_copy = self._capture.original  # app.init_io logs to it
             pub_thread.watch(self._capture, self)
         self._buffer = None
+        self._held = ""  # in a forked child: the line that is not finished
 
     def fileno(self):
         return self._fd
@@ -62,22 +64,27 @@ class Stream(OutStream):
             raise TypeError(f"write() argument must be str, not {type(string).__name__}")
         if self.pub_thread is None:
             raise ValueError("I/O operation on closed file")
-        self._write_fd(string)
+        self._held += string
+        if "\n" in string or len(self._held) >= _LINE:
+            self._write_held()
         return len(string)
 
     def flush(self):
         """Return when everything written so far was handed to the socket."""
-        if self.pub_thread is not None:
-            self.pub_thread.sync()
+        pub = self.pub_thread
+        if pub is not None and pub.forked:
+            self._write_held()
+        elif pub is not None:
+            pub.sync()
 
     def close(self):
         """Stop taking text. The descriptor is given back when the IOPub thread stops."""
         self.flush()
         self.pub_thread = None
 
-    def _write_fd(self, string):
+    def _write_held(self):
         """In a forked child: the parent process reads this from its captured descriptor."""
-        data = memoryview(encode(string))
+        data, self._held = memoryview(encode(self._held)), ""
         while data:
             data = data[os.write(self._fd, data) :]
 

@@ -1,0 +1,37 @@
+"""Figures are shown as in a stock kernel; needs install-kernels python --with-science."""
+
+import base64
+
+PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);"
+
+
+def pngs(run):
+    data = [e["content"]["data"].get("image/png") for e in run.of("display_data")]
+    return [base64.b64decode(d) for d in data if d]
+
+
+def test_figure_left_open_is_shown(kernel):
+    run = kernel.run("print('a')\n" + PLOT + "\nprint('b')")
+    (png,) = pngs(run)
+    assert png.startswith(b"\x89PNG")
+    assert run.text() == "a\nb\n"
+    assert pngs(kernel.run("1")) == []
+
+
+def test_figure_shown_where_show_is_called(kernel):
+    run = kernel.run("print('a')\n" + PLOT + "\nplt.show()\nprint('b')")
+    kinds = [e["msg_type"] for e in run.events if e["msg_type"] in ("stream", "display_data")]
+    assert kinds == ["stream", "display_data", "stream"]
+    assert len(pngs(run)) == 1
+
+
+def test_backend_is_set_but_not_imported(make_kernel):
+    kernel = make_kernel()
+    code = "import os, sys; print(os.environ['MPLBACKEND'], 'matplotlib' in sys.modules)"
+    assert kernel.run(code).text() == "module://matplotlib_inline.backend_inline False\n"
+
+
+def test_data_frame_has_html(kernel):
+    run = kernel.run("import pandas as pd; pd.DataFrame({'a': [1]})")
+    (event,) = run.of("execute_result")
+    assert "text/html" in event["content"]["data"]
