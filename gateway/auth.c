@@ -16,7 +16,7 @@
 #define TOKEN_BYTES     32 /* of a token that we make; twice as many hex digits */
 #define TOKEN_FILE_MAX  1024
 #define DIGEST_BYTES    32
-#define MAC_HEX         (2 * crypto_auth_BYTES)
+#define MAC_HEX         (2 * (size_t)crypto_auth_BYTES)
 #define DERIVED_PREFIX  "kb1."
 #define DERIVED_PURPOSE "kernelbridge sandbox token"
 
@@ -84,7 +84,7 @@ read_token(int fd, const char *path, char **ret, struct err *err)
 	int rc = 0;
 
 	if (n < 0)
-		return err_set(err, -EIO, "%s: %s", path, strerror(errno));
+		return err_set(err, -EIO, "%s: %s", path, strerrordesc_np(errno));
 	while (n > 0 && (unsigned char)text[n - 1] <= ' ')
 		n--;
 	text[n] = '\0';
@@ -117,7 +117,8 @@ write_token(int fd, const char *path, char **ret, struct err *err)
 	text[want - 1] = '\0';
 	rc = 0;
 	if (n != want) {
-		rc = err_set(err, -EIO, "%s: %s", path, n < 0 ? strerror(errno) : "disk full");
+		rc = err_set(err, -EIO, "%s: %s", path,
+		             n < 0 ? strerrordesc_np(errno) : "disk full");
 		(void)unlink(path);
 	} else {
 		*ret = mem_strdup(text);
@@ -140,7 +141,7 @@ gw_auth_token_file(const char *path, char **ret, struct err *err)
 	}
 	fd = errno == EEXIST ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		rc = err_set(err, -EIO, "%s: %s", path, strerror(errno));
+		rc = err_set(err, -EIO, "%s: %s", path, strerrordesc_np(errno));
 		if (fd >= 0)
 			(void)close(fd);
 		return rc;

@@ -275,8 +275,8 @@ gw_conn_new(struct gw_server *s, const struct gw_listener *from, int fd, const c
 	(void)snprintf(c->id.id, sizeof(c->id.id), "%llu", (unsigned long long)++s->last_id);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	list_add_before(&s->conns, &c->node);
-	buf_init(&c->in,
-	         s->cfg.max_header_bytes + PIPELINE_MAX + (READS_MAX + 1) * GW_EDGE_READ_MAX);
+	buf_init(&c->in, s->cfg.max_header_bytes + PIPELINE_MAX +
+	                     (size_t)(READS_MAX + 1) * GW_EDGE_READ_MAX);
 	gw_outq_init(&c->out, GW_EDGE_QUEUE_MAX);
 	loop_task_init(&c->turn, s->cfg.lp, on_turn, c);
 	s->open_n++;

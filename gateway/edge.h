@@ -2,8 +2,8 @@
  *
  *   server.c  listeners, limits, the clock of all connections
  *   conn.c    one socket: bytes in, bytes out, closing
- *   http.c    the exchanges on a socket, and what the dialects see of them
- *   ws.c      WebSockets, on libwebsockets
+ *   http.c    the exchanges on a socket; answer.c what goes back
+ *   ws.c      WebSockets, on libwebsockets; wsd.c its context
  *
  * A connection begins as HTTP on our own loop.  An accepted upgrade hands its descriptor to
  * libwebsockets, which speaks RFC 6455 on it from then on.  HTTP/1.1 itself is ours because
@@ -134,20 +134,21 @@ void gw_http_end(struct gw_conn *c);
 /* The client has closed its side. True if an exchange still needs the connection. */
 bool gw_http_wants_out(const struct gw_conn *c);
 
-/* --- ws.c --------------------------------------------------------------------------------- */
+/* --- ws.c, wsd.c --------------------------------------------------------------------------- */
 
+/* The engine; NULL where libwebsockets lacks its libuv event library. */
 struct gw_wsd *gw_wsd_new(struct gw_server *s);
 /* Close every WebSocket at once and release the engine; runs the loop until that is done. */
 void gw_wsd_free(struct gw_wsd *d);
 
-/* Turn c, whose request was admitted, into a WebSocket.  rest is what c has read beyond the head. */
-void gw_ws_adopt(struct gw_conn *c, struct gw_request *r);
+/* Turn from, whose request r was admitted and is taken, into a WebSocket; from ends by that. */
+void gw_ws_adopt(struct gw_conn *from, struct gw_request *r);
 
 /* Ask every client to go: close code 1001. */
 void gw_ws_close_all(struct gw_server *s);
 
 /* Pings and deadlines. */
-void gw_ws_tick(struct gw_ws *w, uint64_t now_ms);
+void gw_ws_tick(struct gw_ws *c, uint64_t now_ms);
 struct gw_ws *gw_ws_of_node(struct list *node);
 
 #endif /* GW_EDGE_H */

@@ -97,8 +97,10 @@ gw_outq_drop(struct gw_outq *q, size_t n)
 	q->bytes -= n;
 	while (n > 0) {
 		struct gw_outq_piece *p = q->head;
-		size_t have = p->len - p->off;
+		size_t have;
 
+		assert(p != NULL); /* bytes said so */
+		have = p->len - p->off;
 		if (n < have) {
 			p->off += n;
 			return;

@@ -38,6 +38,24 @@ struct path {
 	char *seg[GW_ROUTE_SEGMENTS_MAX];
 };
 
+/* What stands between two slashes of a template. */
+static struct segment
+compile_segment(const char *p, size_t len)
+{
+	const bool braces = len > 2 && p[0] == '{' && p[len - 1] == '}';
+	struct segment s = {.text = mem_new(len + 1)};
+	char *dots;
+
+	memcpy(s.text, braces ? p + 1 : p, braces ? len - 2 : len);
+	if (!braces)
+		return s;
+	dots = strstr(s.text, "...");
+	s.kind = dots != NULL ? REST : PARAM;
+	if (dots != NULL)
+		*dots = '\0';
+	return s;
+}
+
 static struct row *
 compile(const struct gw_dialect *d, const struct gw_route *route, size_t order)
 {
@@ -45,23 +63,14 @@ compile(const struct gw_dialect *d, const struct gw_route *route, size_t order)
 	const char *p = route->path;
 
 	assert(p[0] == '/');
+	assert(strcmp(route->method, "WS") == 0 ? route->ws != NULL : route->http != NULL);
 	*r = (struct row){.route = route, .dialect = d, .order = order};
 	while (*p == '/') {
 		size_t len = strcspn(++p, "/");
-		struct segment *s = &r->seg[r->n++];
-		bool braces = len > 2 && p[0] == '{' && p[len - 1] == '}';
 
-		assert(r->n <= GW_ROUTE_SEGMENTS_MAX);
-		s->text = mem_new(len + 1);
-		memcpy(s->text, braces ? p + 1 : p, braces ? len - 2 : len);
-		if (braces) {
-			char *dots = strstr(s->text, "...");
-
-			s->kind = dots != NULL ? REST : PARAM;
-			if (dots != NULL)
-				*dots = '\0';
-			assert(dots == NULL || p[len] == '\0');
-		}
+		assert(r->n < GW_ROUTE_SEGMENTS_MAX);
+		assert(r->n == 0 || r->seg[r->n - 1].kind != REST);
+		r->seg[r->n++] = compile_segment(p, len);
 		p += len;
 	}
 	return r;
@@ -157,30 +166,36 @@ fits(const struct row *r, const struct path *p)
 	return r->n == p->n;
 }
 
-/* Give the parameters; the rest is joined again, in place: segments only ever shrank. */
+/* Join segment i and those after it again, in place: decoded, they only shrank. */
+static void
+join_rest(struct path *p, size_t i)
+{
+	char *end = p->seg[i] + strlen(p->seg[i]);
+
+	for (size_t k = i + 1; k < p->n; k++) {
+		size_t len = strlen(p->seg[k]);
+
+		*end++ = '/';
+		memmove(end, p->seg[k], len + 1);
+		end += len;
+	}
+}
+
+/* Moves p's text to the match. */
 static void
 bind_params(const struct row *r, struct path *p, struct gw_route_match *m)
 {
 	*m = (struct gw_route_match){.row = r->route, .dialect = r->dialect, .text = p->text};
+	p->text = NULL;
 	for (size_t i = 0; i < r->n; i++) {
 		if (r->seg[i].kind == LITERAL)
 			continue;
 		assert(m->n < GW_ROUTE_PARAMS_MAX);
+		if (r->seg[i].kind == REST)
+			join_rest(p, i);
 		m->param[m->n++] =
 		    (struct gw_uri_pair){.name = r->seg[i].text, .value = p->seg[i]};
-		if (r->seg[i].kind == REST) {
-			char *end = p->seg[i] + strlen(p->seg[i]);
-
-			for (size_t k = i + 1; k < p->n; k++) {
-				size_t len = strlen(p->seg[k]);
-
-				*end++ = '/';
-				memmove(end, p->seg[k], len + 1);
-				end += len;
-			}
-		}
 	}
-	p->text = NULL;
 }
 
 static bool

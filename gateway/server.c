@@ -161,7 +161,7 @@ bind_socket(int fd, const struct addrinfo *ai, const char *text, struct err *err
 			return err_set(err, -EADDRINUSE, "cannot listen on %s: address in use",
 			               text);
 		return err_set(err, errno == EADDRNOTAVAIL ? -EINVAL : -EIO,
-		               "cannot listen on %s: %s", text, strerror(errno));
+		               "cannot listen on %s: %s", text, strerrordesc_np(errno));
 	}
 	return 0;
 }
@@ -203,8 +203,9 @@ open_listener(struct gw_listener *l, const char *text, struct err *err)
 	if (rc != 0)
 		return err_set(err, -EINVAL, "listen address '%s': %s", text, gai_strerror(rc));
 	l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	rc = l->fd < 0 ? err_set(err, -EIO, "cannot listen on %s: %s", text, strerror(errno))
-	               : bind_socket(l->fd, ai, text, err);
+	rc = l->fd < 0
+	         ? err_set(err, -EIO, "cannot listen on %s: %s", text, strerrordesc_np(errno))
+	         : bind_socket(l->fd, ai, text, err);
 	freeaddrinfo(ai);
 	if (rc < 0)
 		return rc;
@@ -272,6 +273,11 @@ gw_server_start(const struct gw_server_config *cfg, struct gw_server **ret, stru
 		*l = (struct gw_listener){.s = s, .fd = -1};
 		rc = open_listener(l, cfg->listen[s->listeners_n], err);
 	}
+	s->wsd = rc == 0 ? gw_wsd_new(s) : NULL;
+	if (rc == 0 && s->wsd == NULL)
+		rc =
+		    err_set(err, -EIO,
+		            "libwebsockets cannot use libuv: is libwebsockets-evlib-uv there?");
 	if (rc < 0) {
 		gw_server_free(s);
 		return rc;
@@ -281,7 +287,6 @@ gw_server_start(const struct gw_server_config *cfg, struct gw_server **ret, stru
 	s->routes = gw_route_table_new(cfg->dialects);
 	s->tick_ms = tick_of(cfg);
 	s->clock = loop_timer_new(cfg->lp, s->tick_ms, on_clock, s);
-	s->wsd = gw_wsd_new(s);
 	*ret = s;
 	return 0;
 }

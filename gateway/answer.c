@@ -1,0 +1,217 @@
+/* gateway/answer.c - see gateway/http.h and gateway/dialect.h: what goes back to a client. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "gateway/dialect.h"
+#include "gateway/edge.h"
+#include "gateway/http.h"
+
+#define JSON_MAX (256U << 20) /* an answer; the queue's ceiling is far below */
+
+/* --- answering ---------------------------------------------------------------------------- */
+
+/* "Date: ...", made once a second (RFC 9110, section 6.6.1). */
+static const char *
+date_line(void)
+{
+	static time_t made;
+	static char line[64];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != made && gmtime_r(&now, &tm) != NULL) {
+		(void)strftime(line, sizeof(line), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+		made = now;
+	}
+	return line;
+}
+
+static bool
+has_body(const struct gw_http *x, int status)
+{
+	const char *method = x->r->head.method;
+
+	return status != 204 && status != 304 &&
+	       (method == NULL || strcmp(method, "HEAD") != 0);
+}
+
+/* Queue the head of the answer: framing says how its body ends. */
+static void
+put_head(struct gw_http *x, int status, const char *type, const char *framing)
+{
+	struct gw_conn *c = x->c;
+	const struct gw_head *h = &x->r->head;
+	struct buf b;
+
+	if (!h->keep_alive || c->s->draining)
+		c->close_after = true;
+	buf_init(&b, 4096 + GW_HTTP_EXTRA_MAX + c->s->cfg.max_header_bytes);
+	(void)buf_printf(&b, "HTTP/1.1 %d %s\r\n%s%s", status, gw_http_reason(status),
+	                 date_line(), framing);
+	if (type != NULL)
+		(void)buf_printf(&b, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n",
+		                 type);
+	if (c->close_after)
+		(void)buf_printf(&b, "Connection: close\r\n");
+	else if (h->http10)
+		(void)buf_printf(&b, "Connection: keep-alive\r\n");
+	if (x->r->foreign != NULL)
+		(void)buf_printf(&b, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n",
+		                 x->r->foreign);
+	(void)buf_append(&b, x->extra.data, x->extra.len);
+	(void)buf_append(&b, "\r\n", 2);
+	gw_conn_put(c, b.data, b.len, NULL, 0);
+	buf_fini(&b);
+}
+
+/* The last byte is queued.  Without a client, this was all the dialect still had it for. */
+static void
+done(struct gw_http *x)
+{
+	x->phase = GW_HTTP_DONE;
+	if (x->c == NULL)
+		gw_http_free(x);
+	else if (x->c->state != GW_CONN_DEAD)
+		gw_conn_set_state(x->c, GW_CONN_FLUSHING);
+}
+
+void
+gw_http_reply(struct gw_http *x, int status, const char *content_type, const void *body,
+              size_t len)
+{
+	char framing[48] = "";
+
+	assert(x->phase == GW_HTTP_BODY || x->phase == GW_HTTP_ASKED);
+	if (x->c != NULL) {
+		if (status != 204 && status != 304)
+			(void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n",
+			               len);
+		put_head(x, status, content_type, framing);
+		if (has_body(x, status))
+			gw_conn_put(x->c, body, len, NULL, 0);
+	}
+	done(x);
+}
+
+static int
+append_json(const char *text, size_t len, void *arg)
+{
+	return buf_append(arg, text, len);
+}
+
+void
+gw_http_reply_json(struct gw_http *x, int status, json_t *json)
+{
+	struct buf b;
+
+	buf_init(&b, JSON_MAX);
+	if (json_dump_callback(json, append_json, &b, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+		gw_http_reply(x, status, "application/json", b.data, b.len);
+	else
+		gw_http_reply(x, 500, NULL, "", 0);
+	json_decref(json);
+	buf_fini(&b);
+}
+
+void
+gw_http_stream_begin(struct gw_http *x, int status, const char *content_type)
+{
+	assert(x->phase == GW_HTTP_ASKED);
+	x->phase = GW_HTTP_STREAM;
+	if (x->c == NULL)
+		return;
+	x->chunks_out = !x->r->head.http10;
+	if (!x->chunks_out)
+		x->c->close_after = true;
+	put_head(x, status, content_type,
+	         x->chunks_out ? "Transfer-Encoding: chunked\r\n" : "");
+}
+
+int
+gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
+{
+	char size[24];
+	int n;
+
+	assert(x->phase == GW_HTTP_STREAM);
+	if (x->c == NULL || len == 0 || !has_body(x, 200))
+		return 0;
+	if (x->chunks_out) {
+		n = snprintf(size, sizeof(size), "%zx\r\n", len);
+		gw_conn_put(x->c, size, (size_t)n, ptr, len);
+		gw_conn_put(x->c, "\r\n", 2, NULL, 0);
+	} else {
+		gw_conn_put(x->c, ptr, len, NULL, 0);
+	}
+	return gw_conn_is_full(x->c) ? -EAGAIN : 0;
+}
+
+void
+gw_http_stream_end(struct gw_http *x)
+{
+	assert(x->phase == GW_HTTP_STREAM);
+	if (x->c != NULL && x->chunks_out && has_body(x, 200))
+		gw_conn_put(x->c, "0\r\n\r\n", 5, NULL, 0);
+	done(x);
+}
+
+void
+gw_http_add_header(struct gw_http *x, const char *name, const char *value)
+{
+	assert(x->phase == GW_HTTP_BODY || x->phase == GW_HTTP_ASKED);
+	if (strpbrk(value, "\r\n") == NULL) /* nobody splits an answer by what he asked for */
+		(void)buf_printf(&x->extra, "%s: %s\r\n", name, value);
+}
+
+/* --- refusing ----------------------------------------------------------------------------- */
+
+static void
+add_refusal_headers(struct gw_http *x, int status)
+{
+	const struct gw_head *h = &x->r->head;
+	struct buf allow;
+
+	if (status == 401)
+		gw_http_add_header(x, "WWW-Authenticate", "Bearer");
+	if (status == 503)
+		gw_http_add_header(x, "Retry-After", "1");
+	if (status == 426) {
+		gw_http_add_header(x, "Upgrade", "websocket");
+		gw_http_add_header(x, "Sec-WebSocket-Version", "13");
+	}
+	if (status != 405 && status != 204)
+		return;
+	buf_init(&allow, GW_HTTP_EXTRA_MAX);
+	gw_route_allow(x->c->s->routes, h->path, &allow);
+	gw_http_add_header(x, "Allow", allow.data);
+	if (status == 204 && x->r->foreign != NULL) {
+		const char *want = gw_head_get(h, "access-control-request-headers");
+
+		gw_http_add_header(x, "Access-Control-Allow-Methods", allow.data);
+		gw_http_add_header(x, "Access-Control-Allow-Headers",
+		                   want != NULL ? want : "Authorization, Content-Type");
+		gw_http_add_header(x, "Access-Control-Max-Age", "600");
+	}
+	buf_fini(&allow);
+}
+
+void
+gw_http_answer_refusal(struct gw_http *x)
+{
+	const struct gw_request_refusal *no = &x->refusal;
+	const char *path = x->r->head.path != NULL ? x->r->head.path : "/";
+	const struct gw_dialect *owner = gw_route_owner(x->c->s->routes, path);
+
+	add_refusal_headers(x, no->status);
+	if (no->status == 204)
+		gw_http_reply(x, 204, NULL, "", 0);
+	else if (owner != NULL && owner->error != NULL)
+		gw_http_reply_json(x, no->status, owner->error(no->status, no->why, path));
+	else
+		gw_http_reply_json(x, no->status,
+		                   json_pack("{s:{s:i,s:s}}", "error", "code", no->status,
+		                             "message", no->why));
+}
