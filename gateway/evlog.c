@@ -74,10 +74,11 @@ json_bytes(const json_t *v)
 	if (json_is_string(v))
 		return sum + json_string_length(v);
 	if (json_is_array(v)) {
-		json_array_foreach(v, i, item) sum += json_bytes(item);
+		json_array_foreach (v, i, item)
+			sum += json_bytes(item);
 	} else if (json_is_object(v)) {
-		json_object_foreach((json_t *)(uintptr_t)v, key, item) sum +=
-		    strlen(key) + json_bytes(item);
+		json_object_foreach ((json_t *)(uintptr_t)v, key, item)
+			sum += strlen(key) + json_bytes(item);
 	}
 	return sum;
 }
@@ -97,7 +98,9 @@ add_record(struct gw_evlog *l, const struct gw_event *ev, const char *text, size
 	json_incref(r->ev.traceback);
 	json_incref(r->ev.plain);
 	list_add_before(&l->records, &r->node);
-	count_bytes(l, r, sizeof(*r) + json_bytes(ev->bundle) + json_bytes(ev->traceback));
+	count_bytes(l, r,
+	            sizeof(*r) + json_bytes(ev->bundle) + json_bytes(ev->metadata) +
+	                json_bytes(ev->traceback) + json_bytes(ev->plain));
 	text_append(l, r, text, len);
 }
 
