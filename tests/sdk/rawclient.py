@@ -71,5 +71,8 @@ async def read(ws: ClientConnection) -> Answer:
 async def ask(gateway: Gateway, first: Any, path: str = EXECUTE.format("default"), **kwargs: Any) -> Answer:
     """Send one first frame (str and bytes as they are, else as JSON) and read to the close."""
     async with dial(gateway, path, **kwargs) as ws:
-        await ws.send(first if isinstance(first, str | bytes) else json.dumps(first))
+        try:
+            await ws.send(first if isinstance(first, str | bytes) else json.dumps(first))
+        except ConnectionClosed:
+            pass  # refused before the first frame: read() tells code and reason
         return await read(ws)

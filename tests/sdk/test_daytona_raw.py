@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,8 @@ BAD_PAYLOADS: dict[str, Any] = {
     "env value is a number": {"code": "1", "envs": {"A": 1}},
     "env value is an object": {"code": "1", "envs": {"A": {}}},
     "bad type besides empty code": {"code": "", "timeout": "x"},
+    "bad env value besides empty code": {"code": "", "envs": {"A": 1}},
+    "bad env value besides negative timeout": {"code": "1", "timeout": -1, "envs": {"A": []}},
     "invalid UTF-8 in a binary frame": b'{"code": "\xff\xfe"',
     "empty frame": "",
 }
@@ -88,6 +91,12 @@ async def test_refused(gateway: Gateway, name: str) -> None:
     assert (answer.frames, answer.code, answer.reason) == ([], 1008, reason)
 
 
+async def test_context_id_with_nul_is_not_cut_there(gateway: Gateway) -> None:
+    answer = await ask(gateway, '{"code": "print(1)", "contextId": "default\\u0000x"}')
+    assert (answer.frames, answer.code) == ([], 1008)
+    assert answer.reason.startswith("context not found: default")
+
+
 async def test_long_reason_is_cut_on_a_code_point(gateway: Gateway) -> None:
     answer = await ask(gateway, {"code": "1", "contextId": "é" * 500})
     assert answer.code == 1008
@@ -101,6 +110,7 @@ ACCEPTED: dict[str, Any] = {
     "default by name": {"code": "print('ok')", "contextId": "default"},
     "timeout zero": {"code": "print('ok')", "timeout": 0},
     "escapes in JSON": '{"code": "print(\'\\u006f\\u006b\')"}',
+    "lone surrogate in the code": '{"code": "print(\'ok\') # \\ud800"}',
     "white space around": ' \n{"code": "print(\'ok\')"}\n ',
 }
 
@@ -272,6 +282,24 @@ async def test_lines_are_coalesced_under_load(gateway: Gateway) -> None:
     assert len(answer.frames) < 20_000
 
 
+async def test_fifty_megabytes_in_one_line_to_a_reader_that_stalls(
+    gateway: Gateway, context: str, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    code = f"open({str(begun)!r}, 'w').close()\nprint('0123456789' * 5_000_000)\nNone"
+    async with dial(gateway, max_queue=1) as ws:
+        await ws.send(json.dumps({"code": code, "contextId": context}))
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(3)  # the reader's own slowness, not a wait for something
+        answer = await read(ws)
+    assert answer.code == 1000
+    assert max(answer.sizes) <= FRAME_LIMIT
+    text = answer.text("stdout")
+    assert len(text) == 50_000_001
+    assert text == "0123456789" * 5_000_000 + "\n"
+
+
 async def test_reader_that_stalls_loses_nothing(gateway: Gateway, context: str, tmp_path: Path) -> None:
     """The client does not read until the code has printed for a while; every line arrives."""
     begun = tmp_path / "begun"
@@ -280,7 +308,7 @@ async def test_reader_that_stalls_loses_nothing(gateway: Gateway, context: str, 
         await ws.send(json.dumps({"code": code, "contextId": context}))
         while not begun.exists():
             await asyncio.sleep(0.01)
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)  # the reader's own slowness, not a wait for something
         answer = await read(ws)
     assert answer.code == 1000
     assert answer.text("stdout") == "".join(f"{i} {'x' * 40}\n" for i in range(200_000))
@@ -696,3 +724,42 @@ async def test_gateway_with_one_context_leaves_nothing(make_gateway: Any) -> Non
         stopped = asyncio.ensure_future(asyncio.to_thread(own.stop))
         await asyncio.gather(read(running), read(queued), read(silent))
         await stopped
+
+
+async def test_two_gateways_on_one_machine(gateway: Gateway, make_gateway: Any) -> None:
+    """Neither knows the other's token or state."""
+    other: Gateway = make_gateway()
+    assert other.token != gateway.token
+    await ask(gateway, {"code": "whose = 'first'"})
+    await ask(other, {"code": "whose = 'second'"})
+    assert (await ask(gateway, {"code": "print(whose)"})).text("stdout") == "first\n"
+    assert (await ask(other, {"code": "print(whose)"})).text("stdout") == "second\n"
+    with pytest.raises(InvalidStatus):
+        await ask(other, {"code": "1"}, auth=False, headers={"Authorization": f"Bearer {gateway.token}"})
+
+
+async def test_a_hundred_contexts_leave_nothing(make_gateway: Any) -> None:
+    """Created, used and deleted: no process, descriptor or file stays (the rest is checked on stop)."""
+    own: Gateway = make_gateway()
+    pid = own.process.pid
+
+    def held() -> tuple[int, int, list[str]]:
+        return len(os.listdir(f"/proc/{pid}/fd")), len(own.descendants()), sorted(own.run_files())
+
+    async def one(number: int) -> None:
+        _, made = await asyncio.to_thread(own.json, "POST", f"{BOX}/context", {})
+        answer = await ask(own, {"code": f"print({number})", "contextId": made["id"]})  # type: ignore[index]
+        assert answer.text("stdout") == f"{number}\n"
+        status, _ = await asyncio.to_thread(own.json, "DELETE", f"{BOX}/context/{made['id']}")  # type: ignore[index]
+        assert status == 200
+
+    await ask(own, {"code": "print(1)"})
+    await one(0)
+    await asyncio.to_thread(own.wait_gauge, "kernels", 1)
+    before = held()
+    for start in range(0, 100, 5):
+        await asyncio.gather(*(one(number) for number in range(start, start + 5)))
+    await asyncio.to_thread(own.wait_at_rest, 1)
+    await asyncio.to_thread(own.wait_gauge, "kernels", 1)
+    while held() != before:  # the test's deadline bounds it
+        await asyncio.sleep(0.05)

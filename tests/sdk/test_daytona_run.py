@@ -162,6 +162,20 @@ async def test_callback_types(box: Box) -> None:
     assert type(seen[-1]) is daytona.ExecutionError
 
 
+async def test_a_printed_line_is_one_message(box: Box) -> None:
+    """Handlers print a prefix for each message, as the SDK's examples do: a line is not cut in two."""
+    for number in range(40):
+        heard = Heard()
+        await box.run(f"print({number})", **heard.callbacks)
+        assert heard.events == [("stdout", f"{number}\n")]
+
+
+async def test_code_with_a_lone_surrogate(box: Box) -> None:
+    """Python sends it as a JSON escape; Daytona's own server reads U+FFFD."""
+    result = await box.run("print('a\ud800b')")
+    assert (result.stdout, result.error) == ("a\ufffdb\n", None)
+
+
 async def test_output_arrives_while_the_code_runs(box: Box, tmp_path: Path) -> None:
     """The code goes on only when the callback has heard its first line."""
     go = tmp_path / "go"
