@@ -3,7 +3,8 @@
 import subprocess
 
 import pytest
-from conftest import PREFIX
+
+from .conftest import PREFIX
 
 HEAD = "Traceback (most recent call last):"
 

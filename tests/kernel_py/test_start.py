@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 
-from conftest import PREFIX
 from harness.gateway import until
+
+from .conftest import PREFIX
 
 SHADOWS = [
     "random", "zmq", "json", "types", "enum", "asyncio", "logging", "traceback", "socket", "tokenize",
