@@ -1,0 +1,72 @@
+"""What a gateway holds when nothing happens, and the proof that it came back to that."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from clients import wait_run
+from harness.gateway import Gateway, until
+
+ZERO = (
+    "executions_queued",
+    "executions_running",
+    "executions_kept",
+    "events_bytes",
+    "websockets",
+    'kernels{state="starting"}',
+    'kernels{state="busy"}',
+    'kernels{state="stopping"}',
+)
+QUIET = "--keep_executions=0"  # so that finished executions are no growth
+
+
+def clear(gateway: Gateway) -> None:
+    """Delete every context and sandbox but the default ones, and have the default kernel warm."""
+    _, listed = gateway.json("GET", "/v1/native/sandboxes")
+    for sandbox in listed["sandboxes"]:  # type: ignore[index]
+        if sandbox["sandbox"] != "default":
+            gateway.http("DELETE", f"/v1/native/sandboxes/{sandbox['sandbox']}")
+    _, listed = gateway.json("GET", "/v1/contexts")
+    for context in listed["contexts"]:  # type: ignore[index]
+        if not (context["default"] and context["language"] == "python"):
+            gateway.http("DELETE", f"/v1/contexts/{context['context']}")
+    wait_run(gateway, "pass")
+
+
+def holds(gateway: Gateway) -> dict[str, Any]:
+    """Its gauges, descriptors, processes and files; one connection is the caller's own."""
+    metrics = gateway.metrics()
+    seen: dict[str, Any] = {name: int(metrics[f"kernelbridge_{name}"]) for name in ZERO}
+    for name in ("connections", "contexts", "sandboxes", 'kernels{state="ready"}'):
+        seen[name] = int(metrics[f"kernelbridge_{name}"])
+    seen["descriptors"] = len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+    seen["processes"] = len(gateway.descendants())
+    seen["files"] = len(gateway.run_files())
+    return seen
+
+
+def baseline(gateway: Gateway) -> dict[str, Any]:
+    """What it holds at rest, after everything that is made only once was made."""
+    clear(gateway)
+    expected = dict.fromkeys(ZERO, 0) | {"connections": 1, "contexts": 1, "sandboxes": 1}
+    expected |= {'kernels{state="ready"}': 1, "processes": 1}
+    until("a gateway at rest", lambda: expected.items() <= holds(gateway).items())
+    return holds(gateway)
+
+
+def check(gateway: Gateway, before: dict[str, Any]) -> None:
+    """Wait until it holds what it held; AssertionError with the difference when it does not come."""
+    clear(gateway)
+    now: dict[str, Any] = {}
+
+    def same() -> bool:
+        now.clear()
+        now.update(holds(gateway))
+        return now == before
+
+    try:
+        until("", same, 30)
+    except AssertionError:
+        grown = {k: (v, now.get(k)) for k, v in before.items() if now.get(k) != v}
+        raise AssertionError(f"(before, now) 30 s later: {grown}; {gateway.descendants()}") from None
