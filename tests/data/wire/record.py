@@ -22,16 +22,24 @@ HERE = pathlib.Path(__file__).parent
 CHANNELS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4}
 # What a cell does -> messages to keep, as (channel, type, name of the file).
 CELLS = [
-    ("print('hello')", [("iopub", "stream", "stream"), ("iopub", "execute_input", "execute_input")]),
+    (
+        "print('hello')",
+        [("iopub", "stream", "stream"), ("iopub", "execute_input", "execute_input")],
+    ),
     ("print(chr(0xdc80) + chr(0) + 'x')", [("iopub", "stream", "stream-surrogate")]),
-    ("1+1", [("iopub", "execute_result", "execute_result"), ("shell", "execute_reply", "reply-ok")]),
+    (
+        "1+1",
+        [("iopub", "execute_result", "execute_result"), ("shell", "execute_reply", "reply-ok")],
+    ),
     (
         "from IPython.display import display\nh = display({'n': float('nan')}, display_id='d')",
         [("iopub", "display_data", "display_data")],
     ),
     ("h.update(2)", [("iopub", "update_display_data", "update_display_data")]),
-    ("h.display; from IPython.display import clear_output; clear_output(True)",
-     [("iopub", "clear_output", "clear_output")]),
+    (
+        "h.display; from IPython.display import clear_output; clear_output(True)",
+        [("iopub", "clear_output", "clear_output")],
+    ),
     ("input('name? ')", [("stdin", "input_request", "input_request")]),
 ]
 
@@ -47,8 +55,13 @@ class Kernel:
 
     def __init__(self, python: str, folder: str) -> None:
         self.session = Session(key=KEY)
-        conn = {"transport": "ipc", "ip": f"{folder}/k", "hb_port": 5, "key": KEY.decode(),
-                "signature_scheme": "hmac-sha256"}
+        conn = {
+            "transport": "ipc",
+            "ip": f"{folder}/k",
+            "hb_port": 5,
+            "key": KEY.decode(),
+            "signature_scheme": "hmac-sha256",
+        }
         conn |= {f"{name}_port": port for name, port in CHANNELS.items()}
         path = pathlib.Path(folder, "k.json")
         path.write_text(json.dumps(conn))
@@ -62,9 +75,12 @@ class Kernel:
                 s.identity = b"recorder"
             s.connect(f"ipc://{folder}/k-{port}")
             self.sockets[name] = s
-        self.process = subprocess.Popen([python, "-m", "ipykernel_launcher", "-f", str(path)],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [python, "-m", "ipykernel_launcher", "-f", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def send(self, channel: str, kind: str, content: dict) -> list[bytes]:
         """Send a request; returns its frames."""
@@ -88,8 +104,14 @@ class Kernel:
 
 def execute(code: str, **more) -> dict:
     """The content of an execute_request."""
-    return {"code": code, "silent": False, "store_history": True, "user_expressions": {},
-            "allow_stdin": True, "stop_on_error": True} | more
+    return {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": True,
+        "stop_on_error": True,
+    } | more
 
 
 def main(python: str, prefix: str) -> None:
