@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -139,7 +140,8 @@ split_listen(const char *text, char host[HOST_MAX], const char **ret_port, struc
 		               text);
 	}
 	if (end == name || end - name >= HOST_MAX || colon[1] == '\0' ||
-	    colon[1 + strspn(colon + 1, "0123456789")] != '\0')
+	    colon[1 + strspn(colon + 1, "0123456789")] != '\0' ||
+	    strtoul(colon + 1, NULL, 10) > 65535)
 		return err_set(err, -EINVAL, "listen address '%s' is not ADDR:PORT", text);
 	memcpy(host, name, (size_t)(end - name));
 	host[end - name] = '\0';

@@ -1,0 +1,496 @@
+/* Unit test of gateway/server: listeners, and clients on the server's own loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "gateway/auth.h"
+#include "gateway/dialect.h"
+#include "gateway/metrics.h"
+#include "gateway/server.h"
+#include "wire/base/buf.h"
+#include "wire/base/err.h"
+#include "wire/base/loop.h"
+
+#define DEADLINE_MS 20000
+#define UPGRADE                                                                                \
+	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"           \
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+/* --- a dialect for tests ------------------------------------------------------------------ */
+
+static struct {
+	struct gw_http *held; /* asked, not answered */
+	struct gw_ws *ws;
+	size_t http_closed, ws_closed, drained;
+	size_t left; /* of a stream */
+	struct loop *lp;
+} seen;
+
+static void
+hello(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	(void)core;
+	gw_http_reply(x, 200, "text/plain", len > 0 ? body : "hello", len > 0 ? len : 5);
+}
+
+static void
+on_closed(void *arg)
+{
+	assert_ptr_equal(arg, &seen);
+	seen.http_closed++;
+	seen.held = NULL;
+	loop_stop(seen.lp);
+}
+
+static void
+pump(void *arg)
+{
+	static const char block[10000];
+
+	(void)arg;
+	seen.drained++;
+	for (; seen.left > 0; seen.left--)
+		if (gw_http_stream_write(seen.held, block, sizeof(block)) == -EAGAIN) {
+			seen.left--;
+			return;
+		}
+	gw_http_stream_end(seen.held);
+}
+
+static const struct gw_http_ops http_ops = {.drained = pump, .closed = on_closed};
+
+static void
+hold(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	(void)core;
+	(void)body;
+	(void)len;
+	seen.held = x;
+	gw_http_set_ops(x, &http_ops, &seen);
+	loop_stop(seen.lp);
+}
+
+static void
+stream(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	hold(core, x, body, len);
+	gw_http_stream_begin(x, 200, "application/octet-stream");
+	pump(&seen);
+}
+
+static void
+ws_opened(struct gw_core *core, struct gw_ws *c)
+{
+	(void)core;
+	seen.ws = c;
+	assert_string_equal(gw_ws_header(c, "host"), "localhost");
+}
+
+static void
+ws_message(struct gw_core *core, struct gw_ws *c, const char *msg, size_t len, bool binary)
+{
+	(void)core;
+	(void)binary;
+	if (len == 3 && memcmp(msg, "end", 3) == 0) {
+		(void)gw_ws_send(c, "last", 4);
+		gw_ws_close(c, 4008, "over");
+		(void)gw_ws_send(c, "lost", 4);
+	} else {
+		(void)gw_ws_send(c, msg, len);
+	}
+}
+
+static void
+ws_closed(struct gw_core *core, struct gw_ws *c)
+{
+	(void)core;
+	assert_ptr_equal(c, seen.ws);
+	seen.ws = NULL;
+	seen.ws_closed++;
+}
+
+static const struct gw_ws_ops ws_ops = {
+    .opened = ws_opened, .message = ws_message, .closed = ws_closed};
+
+static const struct gw_route rows[] = {
+    {.method = "GET", .path = "/hello", .access = GW_ACCESS_PUBLIC, .http = hello},
+    {.method = "POST", .path = "/hello", .access = GW_ACCESS_PUBLIC, .http = hello},
+    {.method = "GET", .path = "/hold", .access = GW_ACCESS_USER, .http = hold},
+    {.method = "GET", .path = "/stream", .access = GW_ACCESS_PUBLIC, .http = stream},
+    {.method = "GET", .path = "/forgotten", .http = hello},
+    {.method = "GET", .path = "/one", .access = GW_ACCESS_SANDBOX, .http = hello},
+    {.method = "GET", .path = "/s/{sandbox}", .access = GW_ACCESS_USER, .http = hello},
+    {.method = "WS", .path = "/ws", .access = GW_ACCESS_PUBLIC, .ws = &ws_ops},
+    {.method = NULL},
+};
+static const struct gw_dialect dialect = {.name = "test", .prefix = "", .routes = rows};
+static const struct gw_dialect *const dialects[] = {&dialect, NULL};
+
+/* --- a server and its clients on one loop ------------------------------------------------- */
+
+struct rig {
+	struct loop *lp;
+	struct gw_auth *auth;
+	struct gw_server *server;
+	struct gw_server_config cfg;
+	const char *listen[2];
+};
+
+static int
+set_up(void **state)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct err err;
+
+	assert_non_null(r);
+	memset(&seen, 0, sizeof(seen));
+	r->lp = seen.lp = loop_new();
+	r->auth = gw_auth_new(false, "secret");
+	r->listen[0] = "127.0.0.1:0";
+	r->cfg = (struct gw_server_config){
+	    .lp = r->lp,
+	    .auth = r->auth,
+	    .dialects = dialects,
+	    .listen = r->listen,
+	    .max_body_bytes = 1000,
+	    .max_message_bytes = 1000,
+	    .max_header_bytes = 2000,
+	    .max_connections = 4,
+	    .send_high_bytes = 100000,
+	    .send_low_bytes = 20000,
+	    .idle_timeout_ms = 60000,
+	    .ping_every_ms = 60000,
+	};
+	assert_int_equal(gw_server_start(&r->cfg, &r->server, &err), 0);
+	*state = r;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct rig *r = *state;
+
+	gw_server_free(r->server);
+	gw_auth_free(r->auth);
+	loop_free(r->lp);
+	assert_int_equal(gw_metric[GW_M_CONNECTIONS], 0);
+	assert_int_equal(gw_metric[GW_M_WEBSOCKETS], 0);
+	free(r);
+	return 0;
+}
+
+static void
+too_late(void *arg)
+{
+	(void)arg;
+	fail_msg("nothing happened for %d ms", DEADLINE_MS);
+}
+
+static void
+run(struct rig *r)
+{
+	struct loop_timer *t = loop_timer_new(r->lp, DEADLINE_MS, too_late, r);
+
+	loop_run(r->lp);
+	loop_timer_free(t);
+}
+
+static int
+dial(struct rig *r)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const char *colon = strrchr(gw_server_url(r->server, 0), ':');
+
+	sin.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	return fd;
+}
+
+struct reader {
+	int fd;
+	struct buf *b;
+	const char *until; /* NULL: the end of the stream */
+	struct loop *lp;
+};
+
+static void
+on_bytes(void *arg, unsigned events)
+{
+	struct reader *r = arg;
+	char block[4096];
+	ssize_t n = read(r->fd, block, sizeof(block));
+
+	(void)events;
+	if (n > 0)
+		(void)buf_append(r->b, block, (size_t)n);
+	if (r->until != NULL ? memmem(r->b->data, r->b->len, r->until, strlen(r->until)) != NULL
+	                     : n <= 0)
+		loop_stop(r->lp);
+	else if (n == 0)
+		fail_msg("closed before '%s': %s", r->until, r->b->data);
+}
+
+/* Send text on fd and read until `until` is there; NULL: until the server closes. */
+static void
+talk(struct rig *r, int fd, const char *text, size_t len, const char *until, struct buf *b)
+{
+	struct reader rd = {.fd = fd, .b = b, .until = until, .lp = r->lp};
+	struct loop_fd *w;
+
+	assert_int_equal(write(fd, text, len), len);
+	w = loop_fd_new(r->lp, fd, LOOP_READ, on_bytes, &rd);
+	run(r);
+	loop_fd_free(w);
+}
+
+/* One request on a connection of its own; the answer must start and end so. */
+static void
+expect(struct rig *r, const char *request, const char *status, const char *end)
+{
+	int fd = dial(r);
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	talk(r, fd, request, strlen(request), end, &b);
+	if (strncmp(b.data, status, strlen(status)) != 0)
+		fail_msg("%s\n-> %s", request, b.data);
+	buf_fini(&b);
+	(void)close(fd);
+}
+
+#define HOST  "Host: localhost\r\n"
+#define CLOSE "Connection: close\r\n\r\n"
+
+/* --- tests -------------------------------------------------------------------------------- */
+
+static void
+listening(void **state)
+{
+	struct rig *r = *state;
+	struct gw_server *other = NULL;
+	const char *listen[] = {NULL, NULL};
+	struct gw_server_config cfg = r->cfg;
+	struct err err = {""};
+	static const char *const bad[] = {
+	    "",    "x",      "127.0.0.1", "127.0.0.1:",      "127.0.0.1:8x",
+	    ":80", "::1:80", "[::1:80",   "127.0.0.1:99999", "8.8.8.8:0"};
+
+	cfg.listen = listen;
+	listen[0] = gw_server_url(r->server, 0) + strlen("http://");
+	assert_int_equal(gw_server_start(&cfg, &other, &err), -EADDRINUSE);
+	assert_non_null(strstr(err.text, "address in use"));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		listen[0] = bad[i];
+		assert_int_equal(gw_server_start(&cfg, &other, &err), -EINVAL);
+	}
+	assert_null(other);
+	assert_null(gw_server_url(r->server, 1));
+}
+
+static void
+requests_are_answered(void **state)
+{
+	struct rig *r = *state;
+
+	expect(r, "GET /hello HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 200 OK\r\n", NULL);
+	expect(r, "HEAD /hello HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "\r\n\r\n");
+	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc",
+	       "HTTP/1.1 200", "\r\n\r\nabc");
+	expect(r,
+	       "POST /hello HTTP/1.1\r\n" HOST
+	       "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+	       "HTTP/1.1 200", "\r\n\r\nabc");
+	expect(r,
+	       "POST /hello HTTP/1.1\r\n" HOST
+	       "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+	       "HTTP/1.1 100 Continue\r\n\r\n", "\r\n\r\n");
+	expect(r,
+	       "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"
+	       "GET /hello HTTP/1.1\r\n" HOST CLOSE,
+	       "HTTP/1.1 200", "\r\n\r\nhello");
+	expect(r, "GET /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 200", NULL);
+}
+
+static void
+requests_are_refused(void **state)
+{
+	struct rig *r = *state;
+
+	expect(r, "GET /nope HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 404", NULL);
+	expect(r, "PUT /hello HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 405", NULL);
+	expect(r, "GET /hold HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 401", NULL);
+	expect(r, "GET /forgotten?token=secret HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 403", NULL);
+	expect(r, "GET /hello HTTP/1.1\r\nHost: evil.example\r\n" CLOSE, "HTTP/1.1 403", NULL);
+	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n" CLOSE,
+	       "HTTP/1.1 403", NULL);
+	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 1001\r\n\r\n",
+	       "HTTP/1.1 413", NULL);
+	expect(r,
+	       "GET /hello HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+	       "HTTP/1.1 400", NULL);
+	expect(r, "GET /ws HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 426", NULL);
+	expect(r, "GET /hello HTTP/1.1\r\n" HOST UPGRADE "\r\n", "HTTP/1.1 404", "}}");
+}
+
+static void
+sandbox_tokens_open_what_they_may(void **state)
+{
+	struct rig *r = *state;
+	char *token = gw_auth_sandbox_token(r->auth, "box"), text[400];
+	static const struct {
+		const char *path, *status;
+	} cases[] = {{"/s/box", "HTTP/1.1 200"},
+	             {"/s/other", "HTTP/1.1 401"},
+	             {"/one", "HTTP/1.1 200"},
+	             {"/hold", "HTTP/1.1 401"}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		(void)snprintf(text, sizeof(text),
+		               "GET %s HTTP/1.1\r\n" HOST "X-Access-Token: %s\r\n" CLOSE,
+		               cases[i].path, token);
+		expect(r, text, cases[i].status, NULL);
+	}
+	free(token);
+}
+
+static void
+a_client_that_leaves_is_noticed(void **state)
+{
+	static const char text[] =
+	    "GET /hold HTTP/1.1\r\n" HOST "Authorization: bearer secret\r\n\r\n";
+	struct rig *r = *state;
+	int fd = dial(r);
+
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	run(r); /* until the dialect has it */
+	assert_non_null(seen.held);
+	(void)close(fd);
+	run(r); /* until it hears of that */
+	assert_int_equal(seen.http_closed, 1);
+	assert_int_equal(gw_server_connections(r->server), 0);
+}
+
+static void
+a_stream_waits_for_its_reader(void **state)
+{
+	static const char text[] = "GET /stream HTTP/1.1\r\n" HOST CLOSE;
+	struct rig *r = *state;
+	int fd = dial(r);
+	struct buf b;
+
+	seen.left = 2000; /* of 10,000 bytes: more than sockets hold */
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	run(r);
+	assert_true(seen.left > 0);
+	buf_init(&b, 1U << 30);
+	talk(r, fd, "", 0, NULL, &b);
+	assert_int_equal(seen.left, 0);
+	assert_true(b.len > 20000000);
+	assert_memory_equal(b.data + b.len - 5, "0\r\n\r\n", 5);
+	assert_true(seen.drained > 10);
+	assert_int_equal(seen.http_closed, 0);
+	buf_fini(&b);
+	(void)close(fd);
+}
+
+static void
+a_websocket_talks_and_ends(void **state)
+{
+	static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST UPGRADE "\r\n";
+	static const char hi[] = "\x81\x82\0\0\0\0hi", end[] = "\x81\x83\0\0\0\0end";
+	struct rig *r = *state;
+	int fd = dial(r);
+	struct buf b;
+
+	buf_init(&b, 10000);
+	talk(r, fd, upgrade, sizeof(upgrade) - 1, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n", &b);
+	assert_int_equal(strncmp(b.data, "HTTP/1.1 101", 12), 0);
+	talk(r, fd, hi, sizeof(hi) - 1, "\x81\x02hi", &b);
+	assert_non_null(seen.ws);
+	talk(r, fd, end, sizeof(end) - 1, "\x81\x04last\x88\x06\x0f\xa8over", &b);
+	talk(r, fd, "\x88\x82\0\0\0\0\x0f\xa8", 8, NULL, &b);
+	assert_int_equal(seen.ws_closed, 1);
+	assert_null(memmem(b.data, b.len, "lost", 4));
+	buf_fini(&b);
+	(void)close(fd);
+}
+
+static void
+too_many_are_told(void **state)
+{
+	static const char text[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+	struct rig *r = *state;
+	int fd[4];
+
+	for (int i = 0; i < 4; i++) {
+		struct buf b;
+
+		fd[i] = dial(r);
+		buf_init(&b, 10000);
+		talk(r, fd[i], text, sizeof(text) - 1, "hello", &b);
+		buf_fini(&b);
+	}
+	assert_int_equal(gw_server_connections(r->server), 4);
+	expect(r, "", "HTTP/1.1 503", NULL);
+	for (int i = 0; i < 4; i++)
+		(void)close(fd[i]);
+}
+
+/* tear_down() ends a server with all of these open. */
+static void
+open_ends(void **state)
+{
+	static const char hold_[] = "GET /hold?token=secret HTTP/1.1\r\n" HOST "\r\n";
+	static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST UPGRADE "\r\n";
+	struct rig *r = *state;
+	struct buf b;
+	int half = dial(r), held = dial(r), ws = dial(r);
+
+	buf_init(&b, 10000);
+	assert_int_equal(write(half, "GET", 3), 3);
+	assert_int_equal(write(held, hold_, sizeof(hold_) - 1), sizeof(hold_) - 1);
+	run(r);
+	talk(r, ws, upgrade, sizeof(upgrade) - 1, "\r\n\r\n", &b);
+	assert_int_equal(gw_server_connections(r->server), 3);
+	gw_server_drain(r->server);
+	gw_server_close_all(r->server);
+	assert_int_equal(seen.http_closed, 1);
+	buf_fini(&b);
+	(void)close(half);
+	(void)close(held);
+	(void)close(ws);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(listening, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(requests_are_answered, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(requests_are_refused, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(sandbox_tokens_open_what_they_may, set_up,
+	                                    tear_down),
+	    cmocka_unit_test_setup_teardown(a_client_that_leaves_is_noticed, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(a_stream_waits_for_its_reader, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(a_websocket_talks_and_ends, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(too_many_are_told, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(open_ends, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
