@@ -41,6 +41,7 @@ class IPythonKernel(StockKernel):
             super().__init__(**kwargs)
         self._pid = os.getpid()
         self._stdio = CStdio()
+        self._interrupted = False  # before the code of the request at hand began
 
     async def poll_stopped_queue(self):
         """There is no debugger to poll."""
@@ -52,6 +53,18 @@ class IPythonKernel(StockKernel):
 
     def post_handler_hook(self):
         pass
+
+    async def execute_request(self, *args):
+        """An interrupt that comes between the announcement of the code and its start ends it too."""
+        self._interrupted = False
+        _on_sigint(self._note_sigint)
+        try:
+            await super().execute_request(*args)
+        finally:
+            _on_sigint(signal.SIG_IGN)
+
+    def _note_sigint(self, signum, frame):
+        self._interrupted = True
 
     async def do_execute(self, code, silent, *args, cell_meta=None, **kwargs):
         """Run one cell; `cell_meta` is the request's metadata, {"kernelbridge": {"env": {...}}}."""
@@ -69,6 +82,8 @@ class IPythonKernel(StockKernel):
         try:
             try:
                 _on_sigint(signal.default_int_handler)
+                if self._interrupted:
+                    raise KeyboardInterrupt
                 return await super().do_execute(*args, **kwargs)
             finally:
                 _on_sigint(signal.SIG_IGN)
