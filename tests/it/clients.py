@@ -6,12 +6,24 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.gateway import Gateway
 from rawsock import CLOSE, TEXT, Gone, Ws, frame
 
 DAYTONA = "/daytona/toolbox/default/process/interpreter"
+
+
+def hold(go: Path) -> str:
+    """Code that prints `held` and goes on when the file `go` exists."""
+    return (
+        f"import os, time\nprint('held', flush=True)\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+    )
+
+
+MIDDLE = ("accepted", "started", "stdout", "stderr", "input")
 
 
 @dataclass
@@ -77,12 +89,20 @@ class Native(Ws):
                 self._events.setdefault(message["execution"], []).append(message)
         return self._events[execution].pop(0)
 
-    def wait_text(self, execution: str, text: str) -> Said:
+    def wait_text(self, execution: str, text: str, said: Said | None = None) -> Said:
         """Read until its stdout has brought `text`; returns what came."""
-        said = Said()
+        said = said or Said()
         while text not in said.text():
             said.events.append(self.event(execution))
             assert said.events[-1]["event"] != "done", said.events
+        return said
+
+    def wait_event(self, execution: str, kind: str, said: Said | None = None) -> Said:
+        """Read until an event of that kind has come."""
+        said = said or Said()
+        while not said.events or said.events[-1]["event"] != kind:
+            said.events.append(self.event(execution))
+            assert said.events[-1]["event"] in (kind, *MIDDLE), said.events
         return said
 
     def rest_of(self, execution: str, said: Said | None = None) -> Said:

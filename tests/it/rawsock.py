@@ -119,7 +119,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bool = True) -
 
 
 class Ws(Sock):
-    """One WebSocket; pings are not answered."""
+    """One WebSocket; `message` answers pings, `frame` does not."""
 
     def upgrade(self, path: str, headers: dict[str, str] | None = None, *, auth: bool = True) -> int:
         """Ask for the upgrade and return the status; 101 means that it is one."""
@@ -155,6 +155,7 @@ class Ws(Sock):
             if opcode == TEXT:
                 return json.loads(payload)
             assert opcode == PING, (opcode, payload)
+            self.send(frame(PONG, payload))
 
     def closing(self) -> tuple[int, str]:
         """Read to the close frame, answer it, and return code and reason; (1006, "") without one."""

@@ -17,11 +17,6 @@ STALL_S = 3  # of the issue; nothing moves for that long
 GROWTH_MIB = 32
 
 
-def hold(go: Path) -> str:
-    """Code that prints `held` and goes on when the file `go` exists."""
-    return f"import os, time\nprint('held', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
-
-
 def wait_blocked(gateway: Gateway, pids: list[int]) -> None:
     """Wait until those kernels use no CPU and no event is added, for STALL_S."""
     last: list[object] = []
