@@ -455,35 +455,37 @@ describe('timeouts and crashes', () => {
 
 describe('whole programs', () => {
   /** Run a program to its own end; resolves to [status, stdout, stderr]. */
-  const program = (source, env) =>
+  const program = (source, env, signal) =>
     new Promise((resolve) => {
       const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
         cwd: import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname),
         env: { ...process.env, ...env },
+        signal,
       })
+      child.on('error', () => {}) // the signal ended it; `close` follows
       const text = { stdout: '', stderr: '' }
       for (const name of ['stdout', 'stderr']) child[name].on('data', (data) => (text[name] += data))
       child.on('close', (status) => resolve([status, text.stdout, text.stderr]))
     })
 
   // Where Socket.IO is not served the SDK keeps such a program alive for more than 100 s; the limit tells the two apart.
-  test('a program that does not dispose its client ends by itself', { timeout: 60_000 }, async () => {
+  test('a program that does not dispose its client ends by itself', { timeout: 60_000 }, async (t) => {
     const source = `
       import { Daytona } from '@daytona/sdk'
       const daytona = new Daytona()
       const sandbox = await daytona.get('default')
       const result = await sandbox.codeInterpreter.runCode("print('last line')")
       process.stdout.write(result.stdout)`
-    const done = await program(source, { DAYTONA_API_KEY: KB_TOKEN, DAYTONA_API_URL: apiUrl })
+    const done = await program(source, { DAYTONA_API_KEY: KB_TOKEN, DAYTONA_API_URL: apiUrl }, t.signal)
     assert.deepEqual(done.slice(0, 2), [0, 'last line\n'], done[2])
   })
 
-  test('a program with the wrong key ends by itself', { timeout: 60_000 }, async () => {
+  test('a program with the wrong key ends by itself', { timeout: 60_000 }, async (t) => {
     const source = `
       import { Daytona } from '@daytona/sdk'
       const daytona = new Daytona()
       await daytona.get('default').catch((error) => console.log(error.constructor.name))`
-    const done = await program(source, { DAYTONA_API_KEY: 'wrong', DAYTONA_API_URL: apiUrl })
+    const done = await program(source, { DAYTONA_API_KEY: 'wrong', DAYTONA_API_URL: apiUrl }, t.signal)
     assert.deepEqual(done.slice(0, 2), [0, 'DaytonaAuthenticationError\n'], done[2])
   })
 
