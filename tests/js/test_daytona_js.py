@@ -25,7 +25,7 @@ def test_javascript_sdk(gateway: Gateway) -> None:
         env=env | {"KB_URL": gateway.url, "KB_TOKEN": gateway.token},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=240,
     )
     failed = re.findall(r"^\s*not ok .*(?:\n(?!\s*(?:ok|not ok) ).*)*", done.stdout, re.M)
     assert done.returncode == 0, "\n".join(failed) + done.stderr
