@@ -1,5 +1,6 @@
 /* Unit test of wire/channel against bare ZMQ sockets over ipc. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -218,6 +219,30 @@ unsent_messages_do_not_linger(void **state)
 	open_channel(WIRE_CONTROL, 0, count);
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(wire_channel_send(w->ch, &frame, 1), 0);
+}
+
+/* A send makes ZMQ take in what has arrived, and with it the notification of it. */
+static void
+send_swallows_no_wake_up(void **state)
+{
+	(void)state;
+	const struct wire_slice frame = {"x", 1};
+	char got[8];
+
+	bind_peer(ZMQ_ROUTER);
+	open_channel(WIRE_SHELL, 0, count);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(wire_channel_send(w->ch, &frame, 1), 0);
+		assert_int_equal(zmq_recv(w->peer, got, sizeof(got), 0), 2);
+		assert_int_equal(zmq_recv(w->peer, got, sizeof(got), 0), 1);
+		(void)zmq_send(w->peer, "me", 2, ZMQ_SNDMORE);
+		(void)zmq_send(w->peer, "y", 1, 0);
+		(void)poll(NULL, 0, 20); /* let it arrive: else this round proves nothing */
+		assert_int_equal(wire_channel_send(w->ch, &frame, 1), 0);
+		assert_int_equal(zmq_recv(w->peer, got, sizeof(got), 0), 2);
+		assert_int_equal(zmq_recv(w->peer, got, sizeof(got), 0), 1);
+		run_until(i + 1);
+	}
 }
 
 static void *
@@ -474,6 +499,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(iopub_takes_everything, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dealer_shows_its_identity, setup, teardown),
 	    cmocka_unit_test_setup_teardown(unsent_messages_do_not_linger, setup, teardown),
+	    cmocka_unit_test_setup_teardown(send_swallows_no_wake_up, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_wake_up_is_lost, setup, teardown),
 	    cmocka_unit_test_setup_teardown(flood_comes_in_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(pause_holds_and_resume_delivers, setup, teardown),

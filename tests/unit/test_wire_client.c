@@ -462,6 +462,7 @@ what_is_nobodys_is_stray(void **state)
 	run_until("done:0");
 	kernel_send(WIRE_IOPUB, "stream", w->parent, json_object()); /* a thread prints on */
 	run_until("done:0 stray:stream");
+	assert_null(strstr(strstr(w->trace, "iopub_welcome") + 1, "iopub_welcome"));
 	json_decref(unknown);
 }
 
@@ -570,6 +571,25 @@ close_completes_everything(void **state)
 	assert_string_equal(w->trace, ""); /* never from inside */
 	run_until("done:-32 done:-32");
 	assert_int_equal(EPIPE, 32);
+}
+
+/* Freed between the close and its completion: silent, as ever. */
+static void
+freed_after_close(void **state)
+{
+	(void)state;
+	struct wire_req *first;
+
+	execute();
+	first = w->req;
+	execute();
+	wire_client_close(w->client);
+	wire_req_free(first);
+	run_until("done:-32");
+	wire_client_close(w->client);
+	loop_later(w->lp, on_stop, NULL);
+	loop_run(w->lp);
+	assert_string_equal(w->trace, "done:-32 ");
 }
 
 static void
@@ -749,6 +769,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(input_is_answered_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(pause_holds_output_not_replies, setup, teardown),
 	    cmocka_unit_test_setup_teardown(close_completes_everything, setup, teardown),
+	    cmocka_unit_test_setup_teardown(freed_after_close, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_is_not_json_fails, setup, teardown),
 	    cmocka_unit_test_setup_teardown(freed_request_is_silent, setup, teardown),
 	    cmocka_unit_test_setup_teardown(request_freed_in_reply, setup, teardown),

@@ -24,6 +24,7 @@ static const struct {
 	{"escaped high surrogate",   "[\"\\ud83d!\"]",                "[\"" FFFD "!\"]"},
 	{"high at the end",          "[\"\\uD83D\"]",                 "[\"" FFFD "\"]"},
 	{"high, then high and low",  "[\"\\ud83d\\ud83d\\ude00\"]",   "[\"" FFFD "\xf0\x9f\x98\x80\"]"},
+	{"low, then low",            "[\"\\ude00\\ude01\"]",         "[\"" FFFD FFFD "\"]"},
 	{"low before high",          "[\"\\ude00\\ud83d\"]",          "[\"" FFFD FFFD "\"]"},
 	{"high, then another escape", "[\"\\ud83d\\n\"]",             "[\"" FFFD "\\n\"]"},
 	{"a pair stays",             "[\"\\ud83d\\ude00\"]",          "[\"\xf0\x9f\x98\x80\"]"},
