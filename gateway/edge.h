@@ -37,6 +37,7 @@ struct gw_wsd;
 
 struct gw_server {
 	struct gw_server_config cfg;
+	char **allow_hosts, **allow_origins; /* owned; cfg points at them */
 	struct gw_route_table *routes;
 	struct gw_wsd *wsd; /* the WebSocket engine */
 	struct gw_listener *listeners;

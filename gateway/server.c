@@ -256,6 +256,29 @@ tick_of(const struct gw_server_config *cfg)
 
 /* --- life --------------------------------------------------------------------------------- */
 
+/* Returns an owned copy of a NULL-terminated list; NULL is an empty one. */
+static char **
+copy_list(const char *const *list)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (list != NULL && list[n] != NULL)
+		n++;
+	copy = mem_new((n + 1) * sizeof(*copy));
+	while (n-- > 0)
+		copy[n] = mem_strdup(list[n]);
+	return copy;
+}
+
+static void
+free_list(char **list)
+{
+	for (char **p = list; *p != NULL; p++)
+		mem_free(*p);
+	mem_free(list);
+}
+
 int
 gw_server_start(const struct gw_server_config *cfg, struct gw_server **ret, struct err *err)
 {
@@ -264,6 +287,10 @@ gw_server_start(const struct gw_server_config *cfg, struct gw_server **ret, stru
 	int rc = 0;
 
 	*s = (struct gw_server){.cfg = *cfg, .spare_fd = -1};
+	s->allow_hosts = copy_list(cfg->allow_hosts);
+	s->allow_origins = copy_list(cfg->allow_origins);
+	s->cfg.allow_hosts = (const char *const *)s->allow_hosts;
+	s->cfg.allow_origins = (const char *const *)s->allow_origins;
 	list_init(&s->conns);
 	list_init(&s->websockets);
 	while (cfg->listen[n] != NULL)
@@ -335,6 +362,8 @@ gw_server_free(struct gw_server *s)
 	gw_route_table_free(s->routes);
 	if (s->spare_fd >= 0)
 		(void)close(s->spare_fd);
+	free_list(s->allow_hosts);
+	free_list(s->allow_origins);
 	mem_free(s->listeners);
 	mem_free(s->scratch);
 	mem_free(s);
