@@ -8,6 +8,7 @@
 #include "gateway/dialect.h"
 #include "gateway/edge.h"
 #include "gateway/http.h"
+#include "gateway/status.h"
 
 #define JSON_MAX (256U << 20) /* an answer; the queue's ceiling is far below */
 
@@ -49,7 +50,7 @@ put_head(struct gw_http *x, int status, const char *type, const char *framing)
 	if (!h->keep_alive || c->s->draining)
 		c->close_after = true;
 	buf_init(&b, 4096 + GW_HTTP_EXTRA_MAX + c->s->cfg.max_header_bytes);
-	(void)buf_printf(&b, "HTTP/1.1 %d %s\r\n%s%s", status, gw_http_reason(status),
+	(void)buf_printf(&b, "HTTP/1.1 %d %s\r\n%s%s", status, gw_status_phrase(status),
 	                 date_line(), framing);
 	if (type != NULL)
 		(void)buf_printf(&b, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n",
@@ -198,6 +199,19 @@ add_refusal_headers(struct gw_http *x, int status)
 	buf_fini(&allow);
 }
 
+/* {"error": {"code": "not_found", "message": why}}, the code being the status in words. */
+static json_t *
+default_error(int status, const char *why)
+{
+	char code[48];
+	size_t n = 0;
+
+	for (const char *p = gw_status_phrase(status); *p != '\0' && n < sizeof(code) - 1; p++)
+		code[n++] = (char)(*p == ' ' ? '_' : *p | 0x20);
+	code[n] = '\0';
+	return json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", why);
+}
+
 void
 gw_http_answer_refusal(struct gw_http *x)
 {
@@ -211,7 +225,5 @@ gw_http_answer_refusal(struct gw_http *x)
 	else if (owner != NULL && owner->error != NULL)
 		gw_http_reply_json(x, no->status, owner->error(no->status, no->why, path));
 	else
-		gw_http_reply_json(x, no->status,
-		                   json_pack("{s:{s:i,s:s}}", "error", "code", no->status,
-		                             "message", no->why));
+		gw_http_reply_json(x, no->status, default_error(no->status, no->why));
 }

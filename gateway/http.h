@@ -35,9 +35,6 @@ struct gw_http {
 	void *arg;
 };
 
-/* The reason phrase of status; "Status" for one that we do not know. */
-const char *gw_http_reason(int status);
-
 /* Send the refusal kept in x, worded by the dialect that owns the path. */
 void gw_http_answer_refusal(struct gw_http *x);
 
