@@ -11,6 +11,7 @@
 #include "gateway/metrics.h"
 #include "gateway/sink.h"
 #include "kernelmgr/kernel.h"
+#include "kernelmgr/spec.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 #include "wire/client.h"
@@ -330,6 +331,10 @@ on_done(void *arg, int status)
 		said = "";
 	if (status == -EPIPE)
 		return; /* the kernel is dead; the context knows why and ends us */
+	if (status == -EIO) {
+		gw_exec_finish(ex, GW_DONE_OVERRUN, "the kernel dropped output that nobody read");
+		return;
+	}
 	if (status != 0) {
 		gw_exec_finish(ex, GW_DONE_KERNEL_DIED, "the kernel gave no reply");
 		return;
@@ -357,11 +362,13 @@ static const struct wire_req_ops req_ops = {
 void
 gw_exec_run(struct gw_exec *ex, struct km_kernel *k)
 {
-	json_t *content =
-	    json_pack("{s:o, s:b, s:b, s:{}, s:b, s:b}", "code",
-	              json_stringn_nocheck(ex->code, ex->code_len), "silent", ex->silent,
-	              "store_history", !ex->silent, "user_expressions", "allow_stdin",
-	              ex->stdin_mode != GW_STDIN_DENY, "stop_on_error", 1);
+	/* Where the kernel knows the end of file by itself, no stdin channel is needed. */
+	bool ask = ex->stdin_mode == GW_STDIN_ASK ||
+	           (ex->stdin_mode == GW_STDIN_EOF && !km_kernel_spec(k)->stdin_eof);
+	json_t *content = json_pack("{s:o, s:b, s:b, s:{}, s:b, s:b}", "code",
+	                            json_stringn_nocheck(ex->code, ex->code_len), "silent",
+	                            ex->silent, "store_history", !ex->silent,
+	                            "user_expressions", "allow_stdin", ask, "stop_on_error", 1);
 	json_t *metadata =
 	    ex->envs == NULL ? NULL : json_pack("{s:{s:O}}", "kernelbridge", "env", ex->envs);
 

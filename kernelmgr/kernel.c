@@ -1,7 +1,7 @@
 /* kernelmgr/kernel.c - see kernelmgr/kernel.h.
  *
- * The process's exit is the truth about death.  What the kernel published before it is still in the
- * sockets then, so the client stays open until nothing has come for DRAIN_QUIET_MS.
+ * The process's exit is the truth about death.  What the kernel published before it is still
+ * in the sockets then, so the client stays open until nothing has come for DRAIN_QUIET_MS.
  */
 #include "kernelmgr/kernel.h"
 
@@ -495,11 +495,13 @@ struct wire_req *
 km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
                   const struct wire_req_ops *ops, void *arg)
 {
-	const struct wire_ask what = {.channel = WIRE_SHELL,
-	                              .type = "execute_request",
-	                              .metadata = metadata,
-	                              .content = content,
-	                              .wait_idle = true};
+	const struct wire_ask what = {
+	    .channel = WIRE_SHELL,
+	    .type = "execute_request",
+	    .metadata = metadata,
+	    .content = content,
+	    .wait_idle = true,
+	    .stdin_too = json_is_true(json_object_get(content, "allow_stdin"))};
 
 	assert(k->state != KM_STARTING && k->exec == NULL);
 	k->exec_ops = *ops;
@@ -565,6 +567,12 @@ enum km_kstate
 km_kernel_state(const struct km_kernel *k)
 {
 	return k->state;
+}
+
+const struct km_spec *
+km_kernel_spec(const struct km_kernel *k)
+{
+	return k->cfg.spec;
 }
 
 pid_t

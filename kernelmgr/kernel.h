@@ -37,36 +37,40 @@ struct km_kernel_config {
 struct km_kernel_ops {
 	/* It answers and its iopub is live: requests may be sent from now on, not before. */
 	void (*ready)(void *arg);
-	/* Last call: the process is gone and reaped.  why is a phrase for a client, lent:
-	 * "signal 11", "exit code 3", "did not answer within 60 s", each with the last lines of stderr
-	 * after ": " where the start failed. started is false when it never was ready.  Every request
-	 * in flight was completed with -EPIPE before. */
+	/* Last call: the process is gone and reaped, some 20 ms ago, so that what it had
+	 * published was delivered first; up to a second where output still flows or is
+	 * paused.  why is a phrase for a client, lent: "signal 11", "exit code 3", "did not
+	 * answer within 60 s", each with the last lines of stderr after ": " where the start
+	 * failed. started is false when it never was ready.  Every request in flight was
+	 * completed with -EPIPE before. */
 	void (*died)(void *arg, bool started, const char *why);
 	/* Output that belongs to no live request: see wire/client.h.  May be NULL. */
 	void (*stray)(void *arg, const struct wire_msg *m);
 };
 
-/* Launch.  Returns 0 with *ret owned by the caller, or -ENOENT (program or cwd missing), -EINVAL
- * (environment malformed or too large), -EBUSY (no sockets or processes left), -EIO, with err filled
- * and nothing left behind.  ops are copied. */
+/* Launch.  Returns 0 with *ret owned by the caller, or -ENOENT (program or cwd missing),
+ * -EINVAL (environment malformed or too large), -EBUSY (no sockets or processes left), -EIO,
+ * with err filled and nothing left behind.  ops are copied. */
 int km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *ops,
                     void *arg, struct km_kernel **ret, struct err *err);
 
 /* Release in any state: the process tree is killed and reaped, files removed.  NULL is fine. */
 void km_kernel_free(struct km_kernel *k);
 
-/* Ask it to stop: shutdown_request, then SIGTERM, then SIGKILL to all of it; a kernel that is busy or
- * still starting is killed at once.  died follows. */
+/* Ask it to stop: shutdown_request, then SIGTERM, then SIGKILL to all of it; a kernel that
+ * is busy or still starting is killed at once.  died follows. */
 void km_kernel_stop(struct km_kernel *k);
 /* Kill at once; died follows. */
 void km_kernel_kill(struct km_kernel *k);
 
-/* Send execute_request; after ready, at most one in flight (asserted).  content as in "Messaging in Jupyter",
- * execute.  The state is BUSY until the request's done, so it is not freed while the kernel lives.  ops
- * see wire/client.h; they are copied.  A kernel that is stopping completes it with -EPIPE. */
+/* Send execute_request; after ready, at most one in flight (asserted).  content as in
+ * "Messaging in Jupyter", execute.  The state is BUSY until the request's done: who loses
+ * interest before calls km_kernel_forget().  ops see wire/client.h; they are copied.  A
+ * kernel that is stopping completes it with -EPIPE. */
 struct wire_req *km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
                                    const struct wire_req_ops *ops, void *arg);
-/* Its owner is gone: ops are not called again.  The state stays BUSY until the request is over. */
+/* Its owner is gone: ops are not called again.  The state stays BUSY until the request is
+ * over. */
 void km_kernel_forget(struct km_kernel *k);
 /* Any other shell request (complete_request, inspect_request, ...), after ready (asserted). */
 struct wire_req *km_kernel_request(struct km_kernel *k, const char *type, json_t *content,
@@ -74,9 +78,10 @@ struct wire_req *km_kernel_request(struct km_kernel *k, const char *type, json_t
 int km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *value,
                           size_t len);
 
-/* Interrupt what runs, by the kernelspec's interrupt_mode; nothing before ready or while stopping.  May
- * be repeated.  signal mode sends SIGINT to the process group, as a terminal and jupyter_client do, so
- * that a subprocess that the code waits for is interrupted too. */
+/* Interrupt what runs, by the kernelspec's interrupt_mode; nothing before ready or while
+ * stopping. May be repeated; an interrupt_request not answered yet is not.  signal mode
+ * sends SIGINT to the process group, as a terminal and jupyter_client do, so that a
+ * subprocess that the code waits for is interrupted too. */
 void km_kernel_interrupt(struct km_kernel *k);
 
 /* Back-pressure: stop and go on reading its output. */
@@ -84,6 +89,8 @@ void km_kernel_pause(struct km_kernel *k);
 void km_kernel_resume(struct km_kernel *k);
 
 enum km_kstate km_kernel_state(const struct km_kernel *k);
+/* The kernelspec that it was made from; borrowed. */
+const struct km_spec *km_kernel_spec(const struct km_kernel *k);
 pid_t km_kernel_pid(const struct km_kernel *k);
 const char *km_kernel_id(const struct km_kernel *k);
 /* The language_info.name of kernel_info_reply, "" before ready. */

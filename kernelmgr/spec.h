@@ -1,9 +1,9 @@
 /* kernelmgr/spec.h - kernelspecs: find and read kernel.json.
  *
- * Source: jupyter_client "Making kernels for Jupyter", kernel specs.  Searched in order, first
- * wins: each directory of $JUPYTER_PATH, the gateway's own prefix, the user's data directory
- * ($JUPYTER_DATA_DIR or ~/.local/share/jupyter), /usr/local/share/jupyter, /usr/share/jupyter; each
- * with /kernels/NAME/kernel.json.  Names are compared without case.
+ * Source: jupyter_client "Making kernels for Jupyter", kernel specs.  Searched in order,
+ * first wins: each directory of $JUPYTER_PATH, the gateway's own prefix, the user's data
+ * directory ($JUPYTER_DATA_DIR or ~/.local/share/jupyter), /usr/local/share/jupyter,
+ * /usr/share/jupyter; each with /kernels/NAME/kernel.json.  Names are compared without case.
  */
 #ifndef KM_SPEC_H
 #define KM_SPEC_H
@@ -23,31 +23,36 @@ struct km_spec {
 	char *dir;          /* resource directory */
 	char *display_name; /* never NULL */
 	char *language;     /* lower case, "" if not given */
-	char **argv;        /* templates {connection_file} {prefix} {resource_dir}; NULL-terminated */
+	char **argv;        /* with {connection_file} {prefix} {resource_dir}; NULL-terminated */
 	json_t *env;        /* object of strings; ${VAR} is expanded at launch */
 	json_t *metadata;   /* object */
 	enum km_interrupt_mode interrupt_mode;
-	bool waits; /* metadata.kernelbridge.waits: it blocks rather than drops output */
-	bool tcp;   /* metadata.kernelbridge.transport is "tcp": cannot do ipc */
+	/* Of metadata.kernelbridge: */
+	bool waits;     /* it blocks rather than drops output */
+	bool stdin_eof; /* without stdin, code that reads meets the end of file */
+	bool tcp;       /* transport is "tcp": cannot do ipc */
 };
 
 /* The search path.  prefix is the gateway's own ("" for none). Environment is read now. */
 struct km_spec_path *km_spec_path_new(const char *prefix);
 void km_spec_path_free(struct km_spec_path *p);
 
-/* Read the kernelspec called name.  Returns 0 with *ret owned by the caller, -EINVAL (name has other
- * characters than [a-z0-9._-], or its kernel.json is broken: err says where and how), or -ENOENT
- * (err lists the names that exist). */
+/* Read the kernelspec called name.  Returns 0 with *ret owned by the caller, -EINVAL (name
+ * has other characters than [a-z0-9._-], or its kernel.json is broken: err says where and
+ * how), or -ENOENT (err lists the names that exist). */
 int km_spec_find(const struct km_spec_path *p, const char *name, struct km_spec **ret,
                  struct err *err);
-/* Read the first kernelspec whose language is language; NULL language matches any.  Same errors. */
+/* Read the first kernelspec whose language is language; NULL language matches any.  Same
+ * errors. */
 int km_spec_find_language(const struct km_spec_path *p, const char *language,
                           struct km_spec **ret, struct err *err);
-/* Visit every readable spec once, in search order, shadowed names skipped; lent until return. */
+/* Visit every readable spec once, in search order, shadowed names skipped; lent until
+ * return. */
 void km_spec_each(const struct km_spec_path *p,
                   void (*fn)(void *arg, const struct km_spec *spec), void *arg);
 
-/* Parse the bytes of a kernel.json found in dir (name is dir's last part).  Returns 0 or -EINVAL. */
+/* Parse the bytes of a kernel.json found in dir (name is dir's last part).  Returns 0 or
+ * -EINVAL. */
 int km_spec_parse(const char *name, const char *dir, const char *bytes, size_t len,
                   struct km_spec **ret, struct err *err);
 void km_spec_free(struct km_spec *s);

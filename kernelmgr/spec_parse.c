@@ -100,8 +100,7 @@ parse_env(const struct where *w, const json_t *root, struct km_spec *s)
 
 	if (ret != 0)
 		return ret;
-	json_object_foreach(s->env, name, value)
-	{
+	json_object_foreach (s->env, name, value) {
 		if (name[0] == '\0' || strchr(name, '=') != NULL)
 			return BROKEN(w, "env has a name that is empty or has '=': '%.40s'",
 			              name);
@@ -128,12 +127,23 @@ parse_interrupt_mode(const struct where *w, const json_t *root, struct km_spec *
 	return 0;
 }
 
+static int
+get_flag(const struct where *w, const json_t *ours, const char *key, bool *ret)
+{
+	const json_t *v = json_object_get(ours, key);
+
+	if (v != NULL && !json_is_boolean(v))
+		return BROKEN(w, "metadata.kernelbridge.%s is not true or false", key);
+	*ret = json_is_true(v);
+	return 0;
+}
+
 /* metadata.kernelbridge: what Jupyter's format cannot say. */
 static int
 parse_ours(const struct where *w, const json_t *root, struct km_spec *s)
 {
 	const char *transport;
-	json_t *ours, *waits;
+	json_t *ours;
 	int ret = get_object(w, root, "metadata", &s->metadata);
 
 	if (ret != 0)
@@ -143,11 +153,11 @@ parse_ours(const struct where *w, const json_t *root, struct km_spec *s)
 		return 0;
 	if (!json_is_object(ours))
 		return BROKEN(w, "%s is not an object", "metadata.kernelbridge");
-	waits = json_object_get(ours, "waits");
-	if (waits != NULL && !json_is_boolean(waits))
-		return BROKEN(w, "%s is not true or false", "metadata.kernelbridge.waits");
-	s->waits = json_is_true(waits);
-	ret = get_text(w, ours, "transport", "ipc", &transport);
+	ret = get_flag(w, ours, "waits", &s->waits);
+	if (ret == 0)
+		ret = get_flag(w, ours, "stdin_eof", &s->stdin_eof);
+	if (ret == 0)
+		ret = get_text(w, ours, "transport", "ipc", &transport);
 	if (ret != 0)
 		return ret;
 	s->tcp = strcmp(transport, "tcp") == 0;

@@ -29,6 +29,7 @@ struct wire_channel {
 	struct loop_fd *watch;
 	struct loop_task again; /* something may be left to read */
 	wire_channel_fn *fn;
+	loop_fn *connected; /* not told yet, or NULL */
 	void *arg;
 	bool paused;
 	zmq_msg_t *msgs; /* the message being lent: msgs[0..room) */
@@ -131,21 +132,35 @@ deliver(struct wire_channel *ch)
 }
 
 /* Reading ZMQ_EVENTS also makes ZMQ do what it has to do, and rearms ZMQ_FD. */
-static bool
-readable(struct wire_channel *ch)
+static int
+events_of(struct wire_channel *ch)
 {
 	int events = 0;
 	size_t size = sizeof(events);
 
-	return zmq_getsockopt(ch->socket, ZMQ_EVENTS, &events, &size) == 0 &&
-	       (events & ZMQ_POLLIN) != 0;
+	return zmq_getsockopt(ch->socket, ZMQ_EVENTS, &events, &size) == 0 ? events : 0;
 }
 
 static void
 look_again(struct wire_channel *ch)
 {
-	if (readable(ch) && !ch->paused)
+	int events = events_of(ch);
+
+	if (((events & ZMQ_POLLIN) != 0 && !ch->paused) ||
+	    ((events & ZMQ_POLLOUT) != 0 && ch->connected != NULL))
 		loop_task_post(&ch->again);
+}
+
+/* With ZMQ_IMMEDIATE a socket is writable only once the hand-shake with its peer is done. */
+static void
+tell_connected(struct wire_channel *ch)
+{
+	loop_fn *fn = ch->connected;
+
+	if (fn == NULL || (events_of(ch) & ZMQ_POLLOUT) == 0)
+		return;
+	ch->connected = NULL;
+	fn(ch->arg); /* may free ch */
 }
 
 static void
@@ -153,6 +168,7 @@ run(void *arg)
 {
 	struct wire_channel *ch = arg;
 
+	tell_connected(ch);
 	for (int i = 0; i < BATCH && !ch->paused && ch->socket != NULL; i++) {
 		if (!deliver(ch)) /* fn may free or pause ch */
 			break;
@@ -182,6 +198,7 @@ configure(void *sock, const struct wire_channel_conf *conf)
 		return;
 	}
 	zsock_set_rcvhwm(sock, 0);
+	zsock_set_immediate(sock, conf->connected != NULL);
 	if (conf->identity != NULL)
 		zsock_set_identity(sock, conf->identity);
 }
@@ -200,6 +217,7 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
 	ch = mem_new(sizeof(*ch));
 	*ch = (struct wire_channel){.lp = lp, .kind = conf->kind, .fn = fn, .arg = arg};
 	ch->socket = sock;
+	ch->connected = conf->connected;
 	loop_task_init(&ch->again, lp, run, ch);
 	if (zmq_connect(sock, conf->endpoint) == 0)
 		ch->watch = loop_fd_new(lp, zsock_fd(sock), LOOP_READ, on_fd, ch);

@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "wire/base/loop.h"
 #include "wire/sign.h" /* struct wire_slice */
 
-struct loop;
 struct wire_channel;
 
 enum wire_channel_kind {
@@ -35,6 +35,8 @@ struct wire_channel_conf {
 	const char *endpoint;
 	const char *identity; /* ZMQ routing id of a DEALER, or NULL: ZMQ makes one */
 	int iopub_hwm;        /* receive mark of IOPUB in messages; 0 keeps all of them */
+	loop_fn
+	    *connected; /* called once, with arg, when the kernel's side is there; or NULL */
 };
 
 /* Open and connect (the kernel may bind later: retried every 10 to 30 ms).  LINGER 0, no

@@ -24,11 +24,14 @@ struct wire_client {
 	struct loop *lp; /* borrowed */
 	struct wire_sign *sign;
 	char session[WIRE_UUID_LEN + 1];
-	struct wire_channel *channels[WIRE_CHANNEL_N]; /* no WIRE_HB; all NULL: closed */
-	struct list reqs;                              /* struct wire_req.node */
+	struct wire_channel *channels[WIRE_CHANNEL_N]; /* no WIRE_HB; NULL: not open */
+	char *endpoints[WIRE_CHANNEL_N]; /* of those that open when they are used */
+	struct list reqs;                /* struct wire_req.node */
 	const struct wire_client_ops *ops;
 	void *arg;
-	bool live;  /* an iopub message came */
+	bool live;       /* an iopub message came */
+	bool stdin_live; /* stdin is connected */
+	bool closed;
 	bool freed; /* memory waits for the end of the turn */
 	uint64_t dropped;
 };
@@ -44,6 +47,7 @@ struct wire_req {
 	bool idle;
 	bool wait_idle;
 	bool is_probe;           /* made by ask_for_idle(): asks no further */
+	struct wire_out *held;   /* not sent yet: waits for stdin, or NULL */
 	json_t *input;           /* header of the input_request that waits, or NULL */
 	struct loop_timer *late; /* pending: one of reply and idle is overdue */
 	struct wire_req *probe;  /* in flight: its idle proves that ours was dropped */
@@ -69,6 +73,8 @@ detach(struct wire_req *r)
 	loop_task_cancel(&r->end);
 	json_decref(r->input);
 	r->input = NULL;
+	wire_out_free(r->held);
+	r->held = NULL;
 	loop_later(r->client->lp, release_req, r);
 }
 
@@ -246,25 +252,23 @@ on_frames(void *arg, enum wire_channel_kind kind, const struct wire_slice *frame
 	wire_msg_fini(&m);
 }
 
-static int
-open_channels(struct wire_client *c, const struct wire_connfile *cf, bool kernel_waits)
-{
-	for (int i = 0; i < WIRE_CHANNEL_N; i++) {
-		/* The kernel sends an input_request to the identity that the request came from. */
-		struct wire_channel_conf conf = {
-		    .kind = (enum wire_channel_kind)i,
-		    .endpoint = wire_connfile_endpoint(cf, (enum wire_channel_kind)i),
-		    .identity = i == WIRE_SHELL || i == WIRE_STDIN ? c->session : NULL,
-		    .iopub_hwm = kernel_waits ? WAITING_HWM : 0,
-		};
+static void on_stdin_connected(void *arg);
 
-		if (i == WIRE_HB)
-			continue;
-		c->channels[i] = wire_channel_new(c->lp, &conf, on_frames, c);
-		if (c->channels[i] == NULL)
-			return -errno;
-	}
-	return 0;
+static int
+open_channel(struct wire_client *c, enum wire_channel_kind kind, const char *endpoint, int hwm)
+{
+	/* The kernel sends an input_request to the identity that the request came from. */
+	struct wire_channel_conf conf = {
+	    .kind = kind,
+	    .endpoint = endpoint,
+	    .identity = kind == WIRE_SHELL || kind == WIRE_STDIN ? c->session : NULL,
+	    .iopub_hwm = hwm,
+	    .connected = kind == WIRE_STDIN ? on_stdin_connected : NULL,
+	};
+
+	if (c->channels[kind] == NULL)
+		c->channels[kind] = wire_channel_new(c->lp, &conf, on_frames, c);
+	return c->channels[kind] == NULL ? -errno : 0;
 }
 
 struct wire_client *
@@ -281,19 +285,18 @@ wire_client_new(struct loop *lp, const struct wire_connfile *cf, bool kernel_wai
 	list_init(&c->reqs);
 	c->sign = wire_sign_new(key, strlen(key));
 	wire_uuid(c->session);
-	rc = open_channels(c, cf, kernel_waits);
+	c->endpoints[WIRE_STDIN] = mem_strdup(wire_connfile_endpoint(cf, WIRE_STDIN));
+	c->endpoints[WIRE_CONTROL] = mem_strdup(wire_connfile_endpoint(cf, WIRE_CONTROL));
+	rc = open_channel(c, WIRE_IOPUB, wire_connfile_endpoint(cf, WIRE_IOPUB),
+	                  kernel_waits ? WAITING_HWM : 0);
+	if (rc == 0)
+		rc = open_channel(c, WIRE_SHELL, wire_connfile_endpoint(cf, WIRE_SHELL), 0);
 	if (rc != 0) {
 		wire_client_free(c);
 		errno = -rc;
 		return NULL;
 	}
 	return c;
-}
-
-static bool
-is_closed(const struct wire_client *c)
-{
-	return c->channels[WIRE_SHELL] == NULL;
 }
 
 static void
@@ -303,6 +306,7 @@ close_channels(struct wire_client *c)
 		wire_channel_free(c->channels[i]);
 		c->channels[i] = NULL;
 	}
+	c->closed = true;
 }
 
 void
@@ -320,6 +324,8 @@ release_client(void *arg)
 {
 	struct wire_client *c = arg;
 
+	for (int i = 0; i < WIRE_CHANNEL_N; i++)
+		mem_free(c->endpoints[i]);
 	wire_sign_free(c->sign);
 	mem_free(c);
 }
@@ -342,9 +348,30 @@ send(struct wire_client *c, enum wire_channel_kind channel, const struct wire_ou
 {
 	const struct wire_slice *frames;
 	size_t n;
+	int rc = open_channel(c, channel, c->endpoints[channel], 0);
 
+	if (rc != 0)
+		return rc;
 	frames = wire_out_frames(o, &n);
 	return wire_channel_send(c->channels[channel], frames, n);
+}
+
+static void
+on_stdin_connected(void *arg)
+{
+	struct wire_client *c = arg;
+	struct list *it, *tmp;
+
+	c->stdin_live = true;
+	list_each (it, tmp, &c->reqs) {
+		struct wire_req *r = list_entry(it, struct wire_req, node);
+		int rc = r->held != NULL ? send(c, r->channel, r->held) : 0;
+
+		wire_out_free(r->held);
+		r->held = NULL;
+		if (rc != 0)
+			fail_later(r, rc);
+	}
 }
 
 struct wire_req *
@@ -354,6 +381,7 @@ wire_client_request(struct wire_client *c, const struct wire_ask *ask,
 	struct wire_req *r = mem_new(sizeof(*r));
 	struct wire_out *o =
 	    wire_out_new(c->sign, c->session, ask->type, NULL, ask->metadata, ask->content);
+	bool hold = ask->stdin_too && !c->stdin_live;
 	int rc = 0;
 
 	assert(ask->channel == WIRE_SHELL || ask->channel == WIRE_CONTROL);
@@ -367,15 +395,20 @@ wire_client_request(struct wire_client *c, const struct wire_ask *ask,
 	list_add_before(&c->reqs, &r->node);
 	if (o == NULL)
 		rc = -EINVAL;
-	else if (is_closed(c))
+	else if (c->closed)
 		rc = -EPIPE;
+	else if (hold)
+		rc = open_channel(c, WIRE_STDIN, c->endpoints[WIRE_STDIN], 0);
 	else
 		rc = send(c, ask->channel, o);
 	if (o != NULL)
 		memcpy(r->id, wire_out_id(o), sizeof(r->id));
 	if (rc != 0)
 		fail_later(r, rc);
-	wire_out_free(o);
+	else if (hold)
+		r->held = o;
+	if (r->held == NULL)
+		wire_out_free(o);
 	return r;
 }
 
@@ -401,7 +434,7 @@ wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *v
 	struct wire_out *o;
 	int rc = -EINVAL;
 
-	if (is_closed(c) || is_over(r) || r->input == NULL)
+	if (c->closed || is_over(r) || r->input == NULL)
 		return -ENOENT;
 	content = json_pack("{s:s%}", "value", value, len);
 	o = content == NULL
@@ -420,14 +453,14 @@ wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *v
 void
 wire_client_pause(struct wire_client *c)
 {
-	if (!is_closed(c))
+	if (!c->closed)
 		wire_channel_pause(c->channels[WIRE_IOPUB]);
 }
 
 void
 wire_client_resume(struct wire_client *c)
 {
-	if (!is_closed(c))
+	if (!c->closed)
 		wire_channel_resume(c->channels[WIRE_IOPUB]);
 }
 

@@ -46,7 +46,8 @@ struct wire_req_ops {
 	void (*done)(void *arg, int status);
 };
 
-/* Open the channels of cf (borrowed for the call).  kernel_waits says that the kernel blocks
+/* Open shell and iopub of cf (borrowed for the call); control and stdin open when they are first
+ * used, since most kernels never need them and each socket takes about 35 KiB.  kernel_waits says that the kernel blocks
  * when its subscriber is slow (our own launcher's XPUB_NODROP): iopub then keeps only a few
  * messages on this side, so that pausing holds the kernel.  Any other kernel drops output
  * instead, so everything is taken in at once and memory grows while paused.
@@ -68,6 +69,9 @@ struct wire_ask {
 	json_t *metadata; /* NULL: {} */
 	json_t *content;  /* NULL: {} */
 	bool wait_idle;   /* complete only after idle as well */
+	bool
+	    stdin_too; /* the kernel may ask for input: sent once stdin is proven connected, since a
+	                   * kernel drops an input_request to a peer that it does not know */
 };
 
 /* Send a request.  Never returns NULL; failure comes through done. */

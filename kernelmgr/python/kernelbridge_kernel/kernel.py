@@ -142,8 +142,9 @@ class IPythonKernel(StockKernel):
             signal.signal(signal.SIGINT, saved)
 
     def raw_input(self, prompt=""):
-        """input(): asks the client, or fails at once as on an empty standard input."""
+        """input(): asks the client, or shows the prompt and fails as on an empty standard input."""
         if not self._allow_stdin:
+            sys.stdout.write(str(prompt))
             raise EOFError("EOF when reading a line")
         return super().raw_input(prompt)
 
