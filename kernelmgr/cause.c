@@ -35,7 +35,8 @@ escape_len(const char *s)
 	return n + (s[n] != '\0');
 }
 
-/* Copy s to out with each run of white space and control characters as one space.  Returns the length. */
+/* Copy s to out with each run of white space and control characters as one space.  Returns the
+ * length. */
 static size_t
 squeeze(const char *s, char *out)
 {

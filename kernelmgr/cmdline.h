@@ -11,15 +11,16 @@ struct km_cmdline_vars {
 	const char *resource_dir;    /* {resource_dir} */
 };
 
-/* Copy argv (NULL-terminated) with the templates replaced, anywhere within an argument; unknown ones
- * stay (jupyter_client, format_kernel_cmd()).  Owned by the caller; never NULL. */
+/* Copy argv (NULL-terminated) with the templates replaced, anywhere within an argument;
+ * unknown ones stay (jupyter_client, format_kernel_cmd()).  Owned by the caller; never NULL. */
 char **km_cmdline_new(char *const *argv, const struct km_cmdline_vars *vars);
 void km_cmdline_free(char **argv);
 
-/* Path of the program that name stands for, owned by the caller, or NULL if there is none.  With a slash it
- * is taken as it is.  python, python3 and pythonX.Y, which Jupyter replaces by its own interpreter,
- * are looked up in the environment that owns the kernelspec directory dir
- * (ENV/share/jupyter/kernels/NAME), then in PREFIX/venv, then like the rest in search_path ("a:b"). */
+/* Path of the program that name stands for, owned by the caller, or NULL if there is none.
+ * With a slash it is taken as it is.  python, python3 and pythonX.Y, which Jupyter replaces
+ * by its own interpreter, are looked up in the environment that owns the kernelspec
+ * directory dir (ENV/share/jupyter/kernels/NAME), then in PREFIX/venv, then like the rest in
+ * search_path ("a:b"). */
 char *km_cmdline_program(const char *name, const char *dir, const char *prefix,
                          const char *search_path);
 

@@ -1,10 +1,10 @@
 /* kernelmgr/launch_local.h - the local launcher: a process per kernel, on this machine.
  *
- * Each process is a session and process group of its own, with default signal dispositions and an
- * empty mask, stdin from /dev/null, stdout and stderr to a pipe that the gateway reads into a
- * bounded log, and no other descriptor of ours.  Its environment is the gateway's (without
- * KERNELBRIDGE_*), then the kernelspec's env with ${VAR} expanded, then the launch's env, then
- * JPY_PARENT_PID and KERNELBRIDGE_KERNEL_ID.
+ * Each process is a session and process group of its own, with default signal dispositions
+ * and an empty mask, stdin from /dev/null, stdout and stderr to a pipe that the gateway
+ * reads into a bounded log, and no other descriptor of ours.  Its environment is the
+ * gateway's (without KERNELBRIDGE_*), then the kernelspec's env with ${VAR} expanded, then
+ * the launch's env, then JPY_PARENT_PID and KERNELBRIDGE_KERNEL_ID.
  */
 #ifndef KM_LAUNCH_LOCAL_H
 #define KM_LAUNCH_LOCAL_H

@@ -31,25 +31,26 @@ typedef void km_exited_fn(void *arg, int how);
 struct km_launcher_ops {
 	const char *name;
 
-	/* Start a process.  Returns 0 with *ret owned by the caller, or, with err filled (names the program
-	 * and why, or the cwd) and no callback to come, -ENOENT (program or cwd missing), -EINVAL
-	 * (environment malformed or too large), -EBUSY (no process or descriptor left) or -EIO. */
+	/* Start a process.  Returns 0 with *ret owned by the caller, or, with err filled
+	 * (names the program and why, or the cwd) and no callback to come, -ENOENT (program
+	 * or cwd missing), -EINVAL (environment malformed or too large), -EBUSY (no process
+	 * or descriptor left) or -EIO. */
 	int (*start)(struct km_launcher *l, const struct km_launch *what, km_exited_fn *exited,
 	             void *arg, struct km_job **ret, struct err *err);
 
 	/* Send signum to the kernel's process group.  A job that has ended ignores it. */
 	void (*signal)(struct km_job *job, int signum);
 
-	/* What the process wrote to its own stderr and stdout: the last 8 KiB that were read, a
-	 * NUL-terminated string lent until the next turn of the loop; complete once exited was called.
-	 * May hold any bytes but NUL. */
+	/* What the process wrote to its own stderr and stdout: the last 8 KiB that were
+	 * read, a NUL-terminated string lent until the next turn of the loop; complete once
+	 * exited was called. May hold any bytes but NUL. */
 	const char *(*stderr_tail)(struct km_job *job);
 
 	/* Pid of the process, 0 when it has ended. */
 	pid_t (*pid)(const struct km_job *job);
 
-	/* Forget it, in any state; what still runs of it is killed (SIGKILL to the whole tree) and
-	 * reaped without a callback.  NULL is fine. */
+	/* Forget it, in any state; what still runs of it is killed (SIGKILL to the whole
+	 * tree) and reaped without a callback.  NULL is fine. */
 	void (*free)(struct km_job *job);
 };
 

@@ -1,9 +1,9 @@
 /* kernelmgr/reaper.c - see kernelmgr/reaper.h.
  *
- * A pid is safe to use as long as its process is not reaped: so a process that ended is first only
- * looked at (WNOWAIT), its group and session are killed, the orphans are looked for, and only then
- * it is reaped, just before its owner is told.  Killed orphans are the gateway's children too: their
- * end is the next SIGCHLD, which looks for what they leave.
+ * A pid is safe to use as long as its process is not reaped: so a process that ended is
+ * first only looked at (WNOWAIT), its group and session are killed, the orphans are looked
+ * for, and only then it is reaped, just before its owner is told.  Killed orphans are the
+ * gateway's children too: their end is the next SIGCHLD, which looks for what they leave.
  */
 #include "kernelmgr/reaper.h"
 
@@ -217,7 +217,8 @@ sweep_all(struct km_reaper *r)
 		(void)closedir(d);
 }
 
-/* Move the watched processes that are zombies to ended; what is left of their groups is killed. */
+/* Move the watched processes that are zombies to ended; what is left of their groups is
+ * killed. */
 static void
 look(struct km_reaper *r)
 {

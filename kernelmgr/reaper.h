@@ -1,9 +1,9 @@
 /* kernelmgr/reaper.h - every child of the gateway is waited for, and none outlives its kernel.
  *
  * The gateway makes itself a child subreaper (prctl(2)), so what a kernel's code put in the
- * background, even by setsid or a double fork, becomes the gateway's child when its parent ends.  A
- * child that is no watched process, and whose environment names a KERNELBRIDGE_KERNEL_ID that no
- * watched process has, is killed.
+ * background, even by setsid or a double fork, becomes the gateway's child when its parent
+ * ends.  A child that is no watched process, and whose environment names a
+ * KERNELBRIDGE_KERNEL_ID that no watched process has, is killed.
  */
 #ifndef KM_REAPER_H
 #define KM_REAPER_H
@@ -21,8 +21,8 @@ typedef void km_reaped_fn(void *arg, int status);
 struct km_reaper *km_reaper_new(struct loop *lp);
 void km_reaper_free(struct km_reaper *r);
 
-/* Call fn(arg, status) once when child pid has ended and its group was killed; kernel_id (copied)
- * marks what descends from it. */
+/* Call fn(arg, status) once when child pid has ended and its group was killed; kernel_id
+ * (copied) marks what descends from it. */
 struct km_watch *km_reaper_watch(struct km_reaper *r, pid_t pid, const char *kernel_id,
                                  km_reaped_fn *fn, void *arg);
 /* No more calls; a process still running goes on to be reaped silently.  NULL is fine. */

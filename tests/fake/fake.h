@@ -34,7 +34,8 @@ uint64_t fake_now_ms(void);
 /* Let control be served for a moment.  Returns false when what runs was interrupted. */
 bool fake_tick(struct fake *f);
 
-/* Publish with parent r, waiting for a slow subscriber.  Returns false when that was interrupted. */
+/* Publish with parent r, waiting for a slow subscriber.  Returns false when that was
+ * interrupted. */
 bool fake_publish_bytes(struct fake *f, const struct fake_request *r, const char *type,
                         const char *content, size_t len, unsigned wrong);
 /* The same; content is taken. */

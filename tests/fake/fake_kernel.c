@@ -31,7 +31,7 @@
  * and, about the end of this execution, wherever they stand:
  *
  *	late TEXT          TEXT on stdout after idle (after the reply, with noidle)
- *	reply-first        the reply, and 50 ms later idle
+ *	reply-first        50 ms after the output the reply, and 50 ms later idle
  *	idle-first         idle, and 50 ms later the reply
  *	noreply            no reply
  *	noidle             no idle
@@ -136,7 +136,8 @@ status(struct fake *f, const struct fake_request *r, const char *state)
 {
 	json_t *content = json_pack("{s:s}", "execution_state", state);
 
-	/* while control is served, something that can be interrupted may wait for the subscriber */
+	/* while control is served, something that can be interrupted may wait for the
+	 * subscriber */
 	if (r->channel == WIRE_CONTROL)
 		(void)fake_publish(f, r, "status", content);
 	else
@@ -197,7 +198,7 @@ end_execution(struct fake *f)
 {
 	if (f->idle_first && !f->noidle)
 		status(f, f->run, "idle");
-	end_gap(f, f->idle_first);
+	end_gap(f, f->idle_first || f->reply_first);
 	if (!f->noreply)
 		reply(f, f->run, "execute_reply", end_content(f));
 	end_gap(f, f->reply_first);

@@ -50,7 +50,8 @@ inherits_all_but_ours(void **state)
 	km_env_free(e);
 }
 
-/* What Python 3.11's string.Template(...).safe_substitute({"A": "one", "B_2": "", "C": "$A"}) gives. */
+/* What Python 3.11's string.Template(...).safe_substitute({"A": "one", "B_2": "", "C":
+ * "$A"}) gives. */
 static void
 expands(void **state)
 {

@@ -13,7 +13,8 @@
 #include "kernelmgr/reaper.h"
 #include "tests/unit/km_run.h"
 
-/* A shell of its own session that was told what to do; it may print pids and waits for release(). */
+/* A shell of its own session that was told what to do; it may print pids and waits for
+ * release(). */
 struct child {
 	pid_t pid;
 	int in, out;

@@ -1,4 +1,5 @@
-/* Unit test of kernelmgr/spec: every way a kernel.json can be wrong, and where one is looked for. */
+/* Unit test of kernelmgr/spec: every way a kernel.json can be wrong, and where one is looked
+ * for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
