@@ -393,7 +393,7 @@ gw_ws_tick(struct gw_ws *c, uint64_t now_ms)
 		kill_socket(c, "pings went unanswered");
 	} else if (c->out.bytes == 0 && !lws_partial_buffered(c->wsi)) {
 		c->unanswered++; /* with output waiting, TCP knows better who is there */
-		put_frame(c, OP_PING, NULL, 0, NULL, 0);
+		put_frame(c, OP_PING, NULL, 0, "kb", 2); /* an empty pong is not reported */
 	}
 }
 
