@@ -39,9 +39,10 @@ struct world {
 	json_t *parent;    /* header of the last request that the kernel read */
 	char identity[64]; /* and who sent it: a ZMQ routing id */
 	size_t identity_n;
-	char trace[TRACE_MAX]; /* what the client told, in order */
-	const char *stop_at;   /* stop the loop when this was told */
-	void (*hook)(void);    /* called by every callback */
+	char trace[TRACE_MAX];   /* what the client told, in order */
+	const char *stop_at;     /* stop the loop when this was told */
+	void (*hook)(void);      /* called by every callback */
+	struct loop_timer *look; /* pending: has the kernel something to read? */
 };
 
 static struct world *w; /* of the test that runs */
@@ -267,9 +268,26 @@ teardown(void **state)
 	return rmdir(w->dir);
 }
 
-/* Send an execute_request and let the kernel read it. */
 static void
-execute(void)
+on_look(void *arg)
+{
+	int events = 0;
+	size_t size = sizeof(events);
+
+	(void)arg;
+	loop_timer_free(w->look);
+	w->look = NULL;
+	assert_int_equal(zmq_getsockopt(w->kernel[WIRE_SHELL], ZMQ_EVENTS, &events, &size), 0);
+	if ((events & ZMQ_POLLIN) != 0)
+		loop_stop(w->lp);
+	else
+		w->look = loop_timer_new(w->lp, 1, on_look, NULL);
+}
+
+/* Send an execute_request and let the kernel read it.  One that may ask for input is sent once
+ * stdin is connected, so the loop runs meanwhile. */
+static void
+execute_with(bool stdin_too)
 {
 	json_t *content = json_pack("{s:s}", "code", "1");
 
@@ -277,12 +295,29 @@ execute(void)
 	                             &(struct wire_ask){.channel = WIRE_SHELL,
 	                                                .type = "execute_request",
 	                                                .content = content,
-	                                                .wait_idle = true},
+	                                                .wait_idle = true,
+	                                                .stdin_too = stdin_too},
 	                             &req_ops, &w->req);
 	json_decref(content);
+	w->look = loop_timer_new(w->lp, 0, on_look, NULL);
+	do {
+		loop_run(w->lp);
+	} while (w->look != NULL);
 	kernel_take(WIRE_SHELL, "execute_request");
 	assert_string_equal(json_string_value(json_object_get(w->parent, "msg_id")),
 	                    wire_req_id(w->req));
+}
+
+static void
+execute(void)
+{
+	execute_with(false);
+}
+
+static void
+execute_that_may_ask(void)
+{
+	execute_with(true);
 }
 
 /* ---- tests ---- */
@@ -445,7 +480,7 @@ what_is_nobodys_is_stray(void **state)
 	json_t *unknown = json_pack("{s:s}", "msg_id", "somebody else's");
 
 	assert_false(wire_client_iopub_live(w->client));
-	execute();
+	execute_that_may_ask();
 	kernel_send(WIRE_IOPUB, "iopub_welcome", NULL, json_object());
 	run_until("stray:iopub_welcome");
 	assert_true(wire_client_iopub_live(w->client));
@@ -518,7 +553,7 @@ input_is_answered_once(void **state)
 	(void)state;
 	json_t *request, *content;
 
-	execute();
+	execute_that_may_ask();
 	request = json_incref(w->parent);
 	assert_int_equal(wire_client_input_reply(w->client, w->req, "early", 5), -ENOENT);
 	ask_for_input();
@@ -534,6 +569,22 @@ input_is_answered_once(void **state)
 	kernel_reply();
 	run_until("reply:");
 	assert_int_equal(wire_client_input_reply(w->client, w->req, "late", 4), -ENOENT);
+}
+
+/* The kernel's stdin never answers: the request stays here, and its end is told. */
+static void
+what_waits_for_stdin_ends_with_the_client(void **state)
+{
+	(void)state;
+	(void)zmq_unbind(w->kernel[WIRE_STDIN], wire_connfile_endpoint(w->cf, WIRE_STDIN));
+	w->req = wire_client_request(w->client,
+	                             &(struct wire_ask){.channel = WIRE_SHELL,
+	                                                .type = "execute_request",
+	                                                .wait_idle = true,
+	                                                .stdin_too = true},
+	                             &req_ops, &w->req);
+	wire_client_close(w->client);
+	run_until("done:-32");
 }
 
 static void
@@ -738,13 +789,14 @@ static void
 no_sockets_left(void **state)
 {
 	(void)state;
-	struct wire_client *clients[8] = {w->client};
+	struct wire_client *clients[16] = {w->client};
 	int n = 1;
 
-	while (n < 8 && (clients[n] = wire_client_new(w->lp, w->cf, false, NULL, NULL)) != NULL)
+	while (n < 16 &&
+	       (clients[n] = wire_client_new(w->lp, w->cf, false, NULL, NULL)) != NULL)
 		n++;
 	assert_int_equal(errno, EMFILE);
-	assert_int_equal(n, 4); /* of 16 sockets */
+	assert_int_equal(n, 8); /* of 16 sockets */
 	while (--n > 0)
 		wire_client_free(clients[n]);
 }
@@ -767,6 +819,8 @@ main(void)
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(duplicates_pass, setup, teardown),
 	    cmocka_unit_test_setup_teardown(input_is_answered_once, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_waits_for_stdin_ends_with_the_client, setup,
+	                                    teardown),
 	    cmocka_unit_test_setup_teardown(pause_holds_output_not_replies, setup, teardown),
 	    cmocka_unit_test_setup_teardown(close_completes_everything, setup, teardown),
 	    cmocka_unit_test_setup_teardown(freed_after_close, setup, teardown),
