@@ -162,8 +162,7 @@ km_env_add(struct km_env *e, json_t *vars, const struct km_env *values, struct e
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(vars, name, value)
-	{
+	json_object_foreach (vars, name, value) {
 		const char *text = json_string_value(value);
 
 		if (name[0] == '\0' || strchr(name, '=') != NULL ||

@@ -20,7 +20,7 @@ struct km_launch {
 	const char *connection_file; /* its path */
 	const char *kernel_id;       /* goes to the environment as KERNELBRIDGE_KERNEL_ID */
 	const char *cwd;             /* absolute; -ENOENT if it does not exist */
-	json_t *env;                 /* object of strings: added to the kernelspec's; may be NULL */
+	json_t *env; /* object of strings: added to the kernelspec's; may be NULL */
 };
 
 /* The process is over, and what it left is killed: how is its exit code (0-255), KM_SIGNALLED +

@@ -53,8 +53,7 @@ find_pid(const struct list *l, pid_t pid)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, l)
-	{
+	list_each (it, tmp, l) {
 		struct km_watch *w = list_entry(it, struct km_watch, node);
 
 		if (w->pid == pid)
@@ -68,8 +67,7 @@ is_running_id(const struct km_reaper *r, const char *kernel_id)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &r->running)
-	{
+	list_each (it, tmp, &r->running) {
 		struct km_watch *w = list_entry(it, struct km_watch, node);
 
 		if (strcmp(w->kernel_id, kernel_id) == 0)
@@ -224,8 +222,7 @@ look(struct km_reaper *r)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &r->running)
-	{
+	list_each (it, tmp, &r->running) {
 		struct km_watch *w = list_entry(it, struct km_watch, node);
 		siginfo_t si = {0};
 
@@ -309,8 +306,7 @@ forget_all(struct list *l)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, l)
-	{
+	list_each (it, tmp, l) {
 		struct km_watch *w = list_entry(it, struct km_watch, node);
 
 		assert(w->fn == NULL);
@@ -363,7 +359,9 @@ km_reaper_pending(const struct km_reaper *r)
 	struct list *it, *tmp;
 	unsigned n = r->orphans;
 
-	list_each(it, tmp, &r->running) n++;
-	list_each(it, tmp, &r->ended) n++;
+	list_each (it, tmp, &r->running)
+		n++;
+	list_each (it, tmp, &r->ended)
+		n++;
 	return n;
 }

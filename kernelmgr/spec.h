@@ -23,9 +23,9 @@ struct km_spec {
 	char *dir;          /* resource directory */
 	char *display_name; /* never NULL */
 	char *language;     /* lower case, "" if not given */
-	char **argv;        /* with {connection_file} {prefix} {resource_dir}; NULL-terminated */
-	json_t *env;        /* object of strings; ${VAR} is expanded at launch */
-	json_t *metadata;   /* object */
+	char **argv;      /* with {connection_file} {prefix} {resource_dir}; NULL-terminated */
+	json_t *env;      /* object of strings; ${VAR} is expanded at launch */
+	json_t *metadata; /* object */
 	enum km_interrupt_mode interrupt_mode;
 	/* Of metadata.kernelbridge: */
 	bool waits;     /* it blocks rather than drops output */
