@@ -273,6 +273,7 @@ gw_conn_new(struct gw_server *s, const struct gw_listener *from, int fd, const c
 	*c = (struct gw_conn){.s = s, .from = from, .fd = fd, .state = GW_CONN_READING};
 	c->id.kind = "conn";
 	(void)snprintf(c->id.id, sizeof(c->id.id), "%llu", (unsigned long long)++s->last_id);
+	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	list_add_before(&s->conns, &c->node);
 	buf_init(&c->in, s->cfg.max_header_bytes + PIPELINE_MAX +

@@ -80,6 +80,7 @@ struct gw_conn {
 	struct gw_server *s;
 	const struct gw_listener *from;
 	struct log_id id;
+	char peer[46]; /* its address */
 	enum gw_conn_state state;
 	int fd;
 	struct loop_fd *watch;

@@ -72,6 +72,25 @@ gw_http_drained(struct gw_conn *c)
 
 /* --- refusing ----------------------------------------------------------------------------- */
 
+/* One line for what is wrong with a client, not for one that merely asks for what is not there. */
+static void
+log_refusal(const struct gw_http *x)
+{
+	static struct gw_edge_warn warn;
+	const int status = x->refusal.status;
+	const char *path = x->r->head.path != NULL ? x->r->head.path : "";
+	char safe[LOG_SAFE_MAX];
+	uint64_t held;
+
+	(void)log_safe(path, strlen(path), safe);
+	if (status == 204 || status == 404 || status == 405 || status == 426)
+		log_debug(&x->c->id, "refused: %s status=%d path=%s", x->refusal.why, status,
+		          safe);
+	else if (gw_edge_may_warn(x->c->s, &warn, &held))
+		log_warn(&x->c->id, "refused: %s status=%d path=%s peer=%s more=%llu",
+		         x->refusal.why, status, safe, x->c->peer, (unsigned long long)held);
+}
+
 void
 gw_http_refuse(struct gw_conn *c, int status, const char *why)
 {
@@ -80,8 +99,7 @@ gw_http_refuse(struct gw_conn *c, int status, const char *why)
 	c->close_after = true;
 	x->refusal.status = status;
 	(void)snprintf(x->refusal.why, sizeof(x->refusal.why), "%s", why);
-	if (status != 408 && status != 503)
-		log_debug(&c->id, "refused: %d %s", status, why);
+	log_refusal(x);
 	gw_http_answer_refusal(x);
 }
 
@@ -89,16 +107,9 @@ gw_http_refuse(struct gw_conn *c, int status, const char *why)
 static void
 turn_away(struct gw_http *x)
 {
-	static struct gw_edge_warn warn;
 	const struct gw_head *h = &x->r->head;
-	const int status = x->refusal.status;
-	char safe[LOG_SAFE_MAX];
-	uint64_t held;
 
-	if ((status == 401 || status == 403) && gw_edge_may_warn(x->c->s, &warn, &held))
-		log_warn(&x->c->id, "refused: %s status=%d path=%s more=%llu", x->refusal.why,
-		         status, log_safe(h->path, strlen(h->path), safe),
-		         (unsigned long long)held);
+	log_refusal(x);
 	if (!h->chunked && h->length == 0) {
 		gw_http_answer_refusal(x);
 	} else if (h->chunked || h->wants_continue || h->length > DISCARD_MAX) {

@@ -37,6 +37,8 @@ make_context(const struct lws_context_creation_info *info)
 struct gw_wsd *
 gw_wsd_new(struct gw_server *s)
 {
+	/* Its own pings would hang up on a reader that stalls for ten seconds after 300. */
+	static const lws_retry_bo_t no_pings;
 	struct gw_wsd *d = mem_new(sizeof(*d));
 	struct lws_context_creation_info info;
 
@@ -54,6 +56,7 @@ gw_wsd_new(struct gw_server *s)
 	info.options = LWS_SERVER_OPTION_LIBUV;
 	info.foreign_loops = d->loops;
 	info.user = d;
+	info.retry_and_idle_policy = &no_pings;
 	info.pcontext = &d->ctx;
 	info.pt_serv_buf_size = READ_BYTES + LWS_PRE;
 	lws_set_log_level(LLL_WARN, on_lws_log);
