@@ -32,7 +32,11 @@ def gateway_binary() -> Path:
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway for the session, token auth on; stopped with every check at the end."""
-    running = Gateway(tmp_path_factory.mktemp("kb") / "state").wait_ready()
+    running = Gateway(tmp_path_factory.mktemp("kb") / "state")
+    try:
+        running.wait_ready()
+    except AssertionError as error:  # each test of the session repeats it: say it briefly
+        pytest.fail(str(error)[-1500:], pytrace=False)
     yield running
     running.stop()
 

@@ -69,6 +69,9 @@ class Gateway:
         self.token = ""
         self._stdout: list[str] = []
         self._listening = threading.Event()
+        self._short: set[Path] = (
+            set()
+        )  # directories in /tmp that stand for a run directory of too long a name
         state_dir.mkdir(parents=True, exist_ok=True)
         self.stderr_path = state_dir.with_name(state_dir.name + ".stderr")
         self.command = [
@@ -254,6 +257,7 @@ class Gateway:
 
     def stop(self, sig: int = signal.SIGTERM) -> None:
         """Ask it to end, and assert that it ended well and left nothing: no process, file, or sanitizer report."""
+        self.run_files()  # learn where they are
         if self.process.poll() is None:
             self.process.send_signal(sig)
             try:
@@ -278,9 +282,14 @@ class Gateway:
         assert not self.run_files(), f"files left: {self.run_files()}"
 
     def run_files(self) -> list[str]:
-        """Connection files and sockets in the run directory."""
+        """Connection files and sockets of this gateway, wherever its run directory leads; locks do not count."""
         run = self.state_dir / "run"
-        return [str(p) for p in run.rglob("*") if not p.is_dir()] if run.exists() else []
+        self._short |= {link.readlink() for link in run.glob("*") if link.is_symlink()}
+        files = [p for top in (run, *self._short) for p in top.rglob("*")]
+        kept = {str(p) for p in files if not p.is_dir() and p.name != ".lock"}
+        if self.process.poll() is not None:  # the short directories go with the process
+            kept |= {str(top) for top in self._short if top.exists()}
+        return sorted(kept)
 
     def kill(self) -> None:
         """End it and its processes by force; for a test that already failed."""

@@ -6,6 +6,8 @@ daytona.md sections 1.4 to 1.7, 2 and 3.
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import datetime
 import json
 import os
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.gateway import Gateway
+from harness.gateway import Gateway, until
 from rawclient import EXECUTE, FRAME_LIMIT, ask, dial, read
 from websockets.exceptions import InvalidStatus
 
@@ -743,8 +745,17 @@ async def test_a_hundred_contexts_leave_nothing(make_gateway: Any) -> None:
     own: Gateway = make_gateway()
     pid = own.process.pid
 
-    def held() -> tuple[int, int, list[str]]:
-        return len(os.listdir(f"/proc/{pid}/fd")), len(own.descendants()), sorted(own.run_files())
+    def held() -> dict[str, list[str]]:
+        """Descriptors (sockets and such without their numbers), processes, files."""
+        names = []
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                names.append(os.readlink(f"/proc/{pid}/fd/{fd}").partition("[")[0])
+        return {
+            "fds": sorted(names),
+            "processes": sorted(own.descendants().values()),
+            "files": sorted(own.run_files()),
+        }
 
     async def one(number: int) -> None:
         _, made = await asyncio.to_thread(own.json, "POST", f"{BOX}/context", {})
@@ -761,5 +772,12 @@ async def test_a_hundred_contexts_leave_nothing(make_gateway: Any) -> None:
         await asyncio.gather(*(one(number) for number in range(start, start + 5)))
     await asyncio.to_thread(own.wait_at_rest, 1)
     await asyncio.to_thread(own.wait_gauge, "kernels", 1)
-    while held() != before:  # the test's deadline bounds it
-        await asyncio.sleep(0.05)
+
+    def more() -> dict[str, collections.Counter[str]]:
+        now = held()
+        return {kind: collections.Counter(now[kind]) - collections.Counter(before[kind]) for kind in now}
+
+    try:
+        await asyncio.to_thread(until, "", lambda: not any(more().values()), 20)
+    except AssertionError:
+        raise AssertionError(f"left: {more()}") from None

@@ -88,7 +88,8 @@ async def test_timeout_delivers_what_was_printed(box: Box, ctx: Any) -> None:
 async def test_timeout_runs_finally_blocks(box: Box, ctx: Any, tmp_path: Path) -> None:
     mark = tmp_path / "finally"
     code = (
-        "import time\nseen = []\ntry:\n    while True: time.sleep(0.01)\nexcept KeyboardInterrupt:\n    seen.append('except')\n    raise\n"
+        "import time\nseen = []\ntry:\n    while True: time.sleep(0.01)\n"
+        "except KeyboardInterrupt:\n    seen.append('except')\n    raise\n"
         f"finally:\n    seen.append('finally')\n    open({str(mark)!r}, 'w').close()"
     )
     with pytest.raises(daytona.DaytonaTimeoutError):
