@@ -1,8 +1,4 @@
-/* kernelmgr/kernel.c - see kernelmgr/kernel.h.
- *
- * The process's exit is the truth about death.  What the kernel published before it is still
- * in the sockets then, so the client stays open until nothing has come for DRAIN_QUIET_MS.
- */
+/* kernelmgr/kernel.c - see kernelmgr/kernel.h; how a kernel ends is in kernel_end.c. */
 #include "kernelmgr/kernel.h"
 
 #include <assert.h>
@@ -11,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernelmgr/cause.h"
+#include "kernelmgr/kernel_impl.h"
 #include "kernelmgr/launcher.h"
 #include "kernelmgr/spec.h"
 #include "wire/base/err.h"
@@ -24,55 +20,14 @@
 
 #define ASK_AFTER_REPLY_MS 20   /* answered, but iopub is not live yet */
 #define ASK_FIRST_MS       1000 /* not answered; doubled each time, since requests queue */
-#define DRAIN_QUIET_MS     20
-#define DRAIN_MAX_MS       1000
-#define PORT_TRIES         5
 #define ID_LEN             8
-
-struct km_kernel {
-	struct log_id id;
-	enum km_kstate state;
-	struct km_kernel_config cfg; /* its strings are the next three's */
-	char *run_dir, *cwd;
-	json_t *env;
-	struct km_kernel_ops ops;
-	void *arg;
-
-	struct wire_connfile *cf;
-	struct km_job *job; /* NULL when its process has ended */
-	struct wire_client *client;
-
-	struct wire_req *info;      /* kernel_info_request in flight, or NULL */
-	struct wire_req *interrupt; /* interrupt_request, likewise */
-	struct wire_req *shutdown;  /* shutdown_request, likewise */
-	struct wire_req *exec;      /* execute_request, likewise */
-	struct wire_req_ops exec_ops;
-	void *exec_arg;
-
-	struct loop_timer *ask;      /* pending: send kernel_info_request again */
-	struct loop_timer *deadline; /* pending: give up starting */
-	struct loop_timer *grace;    /* pending: next rung of the stop ladder */
-	struct loop_timer *drain;    /* pending: see whether output still comes */
-	struct loop_task end;        /* posted: tell the owner */
-
-	uint64_t born_ms, ready_ms; /* loop time; ready_ms 0: never was */
-	uint64_t ended_ms;
-	uint64_t ask_ms; /* next interval */
-	unsigned launch_n;
-	unsigned rung;              /* of the stop ladder */
-	uint64_t seen_n, drained_n; /* messages so far; and at the last look of drain */
-	bool paused;
-	char *language; /* NULL: no kernel_info_reply yet */
-	char cause[KM_CAUSE_MAX];
-};
 
 static unsigned counts[KM_KSTATE_N];
 
 static void ask(struct km_kernel *k);
-static int launch(struct km_kernel *k, struct err *err);
 
-static void
-set_state(struct km_kernel *k, enum km_kstate to, const char *why)
+void
+km_kernel_set_state(struct km_kernel *k, enum km_kstate to, const char *why)
 {
 	assert(km_kstate_may(k->state, to));
 	log_debug(&k->id, "%s -> %s: %s", km_kstate_name(k->state), km_kstate_name(to), why);
@@ -81,32 +36,32 @@ set_state(struct km_kernel *k, enum km_kstate to, const char *why)
 	k->state = to;
 }
 
-static void
-stop_timer(struct loop_timer **t)
+void
+km_kernel_stop_timer(struct loop_timer **t)
 {
 	loop_timer_free(*t);
 	*t = NULL;
 }
 
-static void
-set_timer(struct km_kernel *k, struct loop_timer **t, uint64_t ms, loop_fn *fn)
+void
+km_kernel_set_timer(struct km_kernel *k, struct loop_timer **t, uint64_t ms, loop_fn *fn)
 {
 	loop_timer_free(*t);
 	*t = loop_timer_new(k->cfg.lp, ms, fn, k);
 }
 
-static void
-send_signal(struct km_kernel *k, int signum)
+void
+km_kernel_send_signal(struct km_kernel *k, int signum)
 {
 	if (k->job != NULL)
 		k->cfg.launcher->ops->signal(k->job, signum);
 }
 
-/* Close and remove everything that launch() made. */
-static void
-unlaunch(struct km_kernel *k)
+/* Close and remove everything that km_kernel_launch() made. */
+void
+km_kernel_unlaunch(struct km_kernel *k)
 {
-	stop_timer(&k->ask);
+	km_kernel_stop_timer(&k->ask);
 	wire_client_free(k->client); /* drops the requests */
 	k->info = k->interrupt = k->shutdown = k->exec = NULL;
 	k->client = NULL;
@@ -126,10 +81,10 @@ check_ready(struct km_kernel *k)
 	if (k->state != KM_STARTING || k->language == NULL ||
 	    !wire_client_iopub_live(k->client))
 		return false;
-	stop_timer(&k->ask);
-	stop_timer(&k->deadline);
+	km_kernel_stop_timer(&k->ask);
+	km_kernel_stop_timer(&k->deadline);
 	k->ready_ms = loop_now_ms(k->cfg.lp);
-	set_state(k, KM_READY, "answered");
+	km_kernel_set_state(k, KM_READY, "answered");
 	log_info(&k->id, "ready after_ms=%llu", (unsigned long long)(k->ready_ms - k->born_ms));
 	k->ops.ready(k->arg);
 	return true;
@@ -140,7 +95,7 @@ on_ask(void *arg)
 {
 	struct km_kernel *k = arg;
 
-	stop_timer(&k->ask);
+	km_kernel_stop_timer(&k->ask);
 	if (!check_ready(k))
 		ask(k);
 }
@@ -162,7 +117,7 @@ on_info_reply(void *arg, const struct wire_msg *m)
 	mem_free(k->language);
 	k->language = mem_strdup(name != NULL ? name : "");
 	if (k->state == KM_STARTING)
-		set_timer(k, &k->ask, ASK_AFTER_REPLY_MS, on_ask);
+		km_kernel_set_timer(k, &k->ask, ASK_AFTER_REPLY_MS, on_ask);
 	(void)check_ready(k);
 }
 
@@ -189,7 +144,7 @@ ask(struct km_kernel *k)
 
 	wire_req_free(k->info); /* forget the unanswered one */
 	k->info = wire_client_request(k->client, &question, &info_ops, k);
-	set_timer(k, &k->ask, k->ask_ms, on_ask);
+	km_kernel_set_timer(k, &k->ask, k->ask_ms, on_ask);
 	k->ask_ms *= 2;
 }
 
@@ -213,105 +168,16 @@ on_deadline(void *arg)
 {
 	struct km_kernel *k = arg;
 
-	stop_timer(&k->deadline);
+	km_kernel_stop_timer(&k->deadline);
 	(void)snprintf(k->cause, sizeof(k->cause), "did not answer within %g s",
 	               (double)k->cfg.start_timeout_ms / 1000);
 	km_kernel_kill(k);
 }
 
-/* The end */
-
-static void
-on_end(void *arg)
-{
-	struct km_kernel *k = arg;
-
-	log_info(&k->id, "ended after_ms=%llu: %s",
-	         (unsigned long long)(loop_now_ms(k->cfg.lp) - k->born_ms), k->cause);
-	k->ops.died(k->arg, k->ready_ms != 0, k->cause);
-}
-
-/* Fail what is in flight, then tell the owner. */
-static void
-finish(struct km_kernel *k)
-{
-	stop_timer(&k->drain);
-	set_state(k, KM_DEAD, "process reaped");
-	if (k->client != NULL)
-		wire_client_close(k->client); /* completes requests later, and before on_end */
-	loop_task_post(&k->end);
-}
-
-static void
-on_drain(void *arg)
-{
-	struct km_kernel *k = arg;
-	bool quiet = k->seen_n == k->drained_n && !k->paused;
-
-	stop_timer(&k->drain);
-	k->drained_n = k->seen_n;
-	if (k->exec == NULL || quiet || loop_now_ms(k->cfg.lp) - k->ended_ms > DRAIN_MAX_MS)
-		finish(k);
-	else
-		set_timer(k, &k->drain, DRAIN_QUIET_MS, on_drain);
-}
-
-/* Picking free ports is a race that another program can win (wire/connfile.h). */
-static bool
-lost_its_port(const struct km_kernel *k, const char *tail)
-{
-	return k->state == KM_STARTING && k->cfg.spec->tcp && k->launch_n < PORT_TRIES &&
-	       (strstr(tail, "ddress already in use") != NULL ||
-	        strstr(tail, "EADDRINUSE") != NULL);
-}
-
-static void
-launch_again(struct km_kernel *k)
-{
-	struct err err;
-
-	log_debug(&k->id, "port taken, starting again");
-	unlaunch(k);
-	if (launch(k, &err) == 0)
-		return;
-	(void)snprintf(k->cause, sizeof(k->cause), "%s", err.text);
-	finish(k);
-}
-
-static void
-on_exited(void *arg, int how)
-{
-	struct km_kernel *k = arg;
-	const char *tail = k->cfg.launcher->ops->stderr_tail(k->job);
-
-	if (lost_its_port(k, tail)) {
-		launch_again(k);
-		return;
-	}
-	if (k->cause[0] == '\0')
-		km_cause_exit(how, k->cause);
-	if (k->ready_ms == 0)
-		km_cause_quote(k->cause, tail);
-	k->cfg.launcher->ops->free(k->job);
-	k->job = NULL;
-	k->ended_ms = loop_now_ms(k->cfg.lp);
-	stop_timer(&k->ask);
-	stop_timer(&k->deadline);
-	stop_timer(&k->grace);
-	if (k->exec == NULL) {
-		finish(k);
-		return;
-	}
-	if (k->state != KM_STOPPING)
-		set_state(k, KM_STOPPING, "process ended");
-	k->drained_n = k->seen_n;
-	set_timer(k, &k->drain, DRAIN_QUIET_MS, on_drain);
-}
-
 /* Launch and release */
 
-static int
-launch(struct km_kernel *k, struct err *err)
+int
+km_kernel_launch(struct km_kernel *k, struct err *err)
 {
 	const struct km_spec *spec = k->cfg.spec;
 	struct km_launch what = {
@@ -326,8 +192,8 @@ launch(struct km_kernel *k, struct err *err)
 	if (k->client == NULL)
 		return err_set(err, -EBUSY, "no sockets left for a kernel");
 	what.connection_file = wire_connfile_path(k->cf);
-	status =
-	    k->cfg.launcher->ops->start(k->cfg.launcher, &what, on_exited, k, &k->job, err);
+	status = k->cfg.launcher->ops->start(k->cfg.launcher, &what, km_kernel_on_exited, k,
+	                                     &k->job, err);
 	if (status != 0)
 		return status;
 	log_info(&k->id, "started spec=%s launcher=%s pid=%d", spec->name,
@@ -357,13 +223,13 @@ km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *
 	k->ops = *ops;
 	k->arg = arg;
 	k->born_ms = loop_now_ms(cfg->lp);
-	loop_task_init(&k->end, cfg->lp, on_end, k);
-	status = launch(k, err);
+	loop_task_init(&k->end, cfg->lp, km_kernel_on_end, k);
+	status = km_kernel_launch(k, err);
 	if (status != 0) {
 		km_kernel_free(k);
 		return status;
 	}
-	set_timer(k, &k->deadline, cfg->start_timeout_ms, on_deadline);
+	km_kernel_set_timer(k, &k->deadline, cfg->start_timeout_ms, on_deadline);
 	*ret = k;
 	return 0;
 }
@@ -377,11 +243,11 @@ km_kernel_free(struct km_kernel *k)
 		log_info(&k->id, "ended after_ms=%llu: released",
 		         (unsigned long long)(loop_now_ms(k->cfg.lp) - k->born_ms));
 	counts[k->state]--;
-	stop_timer(&k->deadline);
-	stop_timer(&k->grace);
-	stop_timer(&k->drain);
+	km_kernel_stop_timer(&k->deadline);
+	km_kernel_stop_timer(&k->grace);
+	km_kernel_stop_timer(&k->drain);
 	loop_task_cancel(&k->end);
-	unlaunch(k);
+	km_kernel_unlaunch(k);
 	mem_free(k->run_dir);
 	mem_free(k->cwd);
 	json_decref(k->env);
@@ -389,7 +255,7 @@ km_kernel_free(struct km_kernel *k)
 	mem_free(k);
 }
 
-/* Stopping */
+/* Requests */
 
 static void
 ignore_done(void *arg, int status)
@@ -402,9 +268,9 @@ ignore_done(void *arg, int status)
 
 static const struct wire_req_ops ignore_ops = {.done = ignore_done};
 
-/* Send a request on control whose reply means nothing; *req is it while in flight. */
-static void
-send_control(struct km_kernel *k, struct wire_req **req, const char *type, json_t *content)
+void
+km_kernel_send_control(struct km_kernel *k, struct wire_req **req, const char *type,
+                       json_t *content)
 {
 	const struct wire_ask what = {
 	    .channel = WIRE_CONTROL, .type = type, .content = content};
@@ -413,45 +279,6 @@ send_control(struct km_kernel *k, struct wire_req **req, const char *type, json_
 	*req = wire_client_request(k->client, &what, &ignore_ops, req);
 	json_decref(content);
 }
-
-static void
-on_grace(void *arg)
-{
-	static const int ladder[] = {SIGTERM, SIGKILL};
-	struct km_kernel *k = arg;
-
-	stop_timer(&k->grace);
-	send_signal(k, ladder[k->rung++]);
-	if (k->rung < sizeof(ladder) / sizeof(ladder[0]))
-		set_timer(k, &k->grace, k->cfg.stop_grace_ms, on_grace);
-}
-
-void
-km_kernel_stop(struct km_kernel *k)
-{
-	if (k->state == KM_STARTING || k->state == KM_BUSY)
-		km_kernel_kill(k);
-	if (k->state != KM_READY)
-		return;
-	set_state(k, KM_STOPPING, "asked to stop");
-	send_control(k, &k->shutdown, "shutdown_request", json_pack("{s:b}", "restart", 0));
-	set_timer(k, &k->grace, k->cfg.stop_grace_ms, on_grace);
-}
-
-void
-km_kernel_kill(struct km_kernel *k)
-{
-	if (k->state == KM_DEAD)
-		return;
-	if (k->state != KM_STOPPING)
-		set_state(k, KM_STOPPING, "killed");
-	stop_timer(&k->ask);
-	stop_timer(&k->deadline);
-	stop_timer(&k->grace);
-	send_signal(k, SIGKILL); /* on_exited follows, or it is draining already */
-}
-
-/* Requests */
 
 static void
 on_exec_message(void *arg, const struct wire_msg *m)
@@ -480,7 +307,7 @@ on_exec_done(void *arg, int status)
 
 	k->exec = NULL;
 	if (k->state == KM_BUSY)
-		set_state(k, KM_READY, "done");
+		km_kernel_set_state(k, KM_READY, "done");
 	if (k->exec_ops.done != NULL)
 		k->exec_ops.done(k->exec_arg, status);
 }
@@ -508,7 +335,7 @@ km_kernel_execute(struct km_kernel *k, json_t *content, json_t *metadata,
 	k->exec_arg = arg;
 	k->exec = wire_client_request(k->client, &what, &exec_ops, k);
 	if (k->state == KM_READY)
-		set_state(k, KM_BUSY, "execute_request");
+		km_kernel_set_state(k, KM_BUSY, "execute_request");
 	return k->exec;
 }
 
@@ -542,9 +369,9 @@ km_kernel_interrupt(struct km_kernel *k)
 	if (k->state != KM_READY && k->state != KM_BUSY)
 		return; /* SIGINT would end an interpreter that is still starting */
 	if (k->cfg.spec->interrupt_mode == KM_INTERRUPT_SIGNAL)
-		send_signal(k, SIGINT);
+		km_kernel_send_signal(k, SIGINT);
 	else if (k->interrupt == NULL) /* one that waits would hit what runs next */
-		send_control(k, &k->interrupt, "interrupt_request", NULL);
+		km_kernel_send_control(k, &k->interrupt, "interrupt_request", NULL);
 }
 
 void
