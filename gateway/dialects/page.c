@@ -53,7 +53,6 @@ serve(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 		if (strcmp(name != NULL ? name : "", f->name) != 0)
 			continue;
 		gw_http_add_header(x, "content-security-policy", f->policy);
-		gw_http_add_header(x, "x-content-type-options", "nosniff");
 		gw_http_add_header(x, "referrer-policy", "no-referrer");
 		gw_http_add_header(x, "cross-origin-opener-policy", "same-origin");
 		gw_http_add_header(x, "cache-control", "no-cache");
