@@ -68,8 +68,9 @@ def test_interrupt(kernel, kind):
     run = interrupted(kernel, BUSY[kind])
     assert run.error["ename"] == run.reply["ename"] == run.plain["name"] == "KeyboardInterrupt"
     lines = run.plain["traceback"].splitlines()
-    first = lines[1].partition(", line")[0] if len(lines) > 2 else lines
-    assert [lines[0], first, lines[-1]] == [HEAD, '  File "<stdin>"', "KeyboardInterrupt"], lines
+    assert lines[0] == HEAD and lines[-1] == "KeyboardInterrupt"
+    if lines[1] != lines[-1]:  # else it came between two statements
+        assert lines[1].startswith('  File "<stdin>", line ')
     for word in ("ipykernel", "IPython", "kernelbridge_kernel"):
         assert word not in run.plain["traceback"]
 

@@ -2,6 +2,8 @@
 
 import base64
 
+from .conftest import Run
+
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);"
 
 
@@ -20,8 +22,9 @@ def test_figure_left_open_is_shown(kernel):
 
 def test_figure_shown_where_show_is_called(kernel):
     run = kernel.run("print('a')\n" + PLOT + "\nplt.show()\nprint('b')")
-    kinds = [e["msg_type"] for e in run.events if e["msg_type"] in ("stream", "display_data")]
-    assert kinds == ["stream", "display_data", "stream"]
+    (shown,) = run.of("display_data")
+    where = run.events.index(shown)
+    assert Run(run.events[:where]).text() == "a\n" and Run(run.events[where:]).text() == "b\n"
     assert len(pngs(run)) == 1
 
 

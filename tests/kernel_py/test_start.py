@@ -86,7 +86,8 @@ def test_namespace_is_that_of_a_stock_kernel(make_kernel, tmp_path):
     assert ours == stock_names(tmp_path)
 
 
-def test_what_a_program_sees(kernel):
+def test_what_a_program_sees(make_kernel):
+    kernel = make_kernel()
     code = """
 import sys
 print(__name__, '__file__' in globals(), sys.argv, get_ipython().__class__.__name__)
@@ -97,7 +98,8 @@ print('debugpy' in sys.modules, 'sqlite3' in sys.modules, 'matplotlib' in sys.mo
     assert kernel.run(code).text() == expected
 
 
-def test_history_works_without_a_database(kernel):
+def test_history_works_without_a_database(make_kernel):
+    kernel = make_kernel()
     kernel.run("'marked'")
     assert kernel.run("_").result == "'marked'"
     assert kernel.run("In[-2]").result == "'_'"

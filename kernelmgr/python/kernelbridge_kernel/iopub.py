@@ -51,7 +51,9 @@ class IOPub(IOPubThread):
         self._items: list = []
         self._run: _Run | None = None  # the last of _items, where text can be added to it
         self._queued = 0  # characters and bytes queued or being sent
-        self._has_text = False  # some of it is text
+        self._has_text = False  # text is queued, the first of it since
+        self._since = 0.0
+        self._sending = False  # text was taken from the queue and is being sent
         self._epoll = select.epoll()
         self._readable = self._epoll.poll
         self._bol = True  # the last text ended a line
@@ -137,7 +139,7 @@ class IOPub(IOPubThread):
                 left -= count
                 if full:
                     self.wait()
-        if self._has_text:
+        if self._has_text or self._sending:
             self.wait()
 
     def wait(self):
@@ -168,7 +170,9 @@ class IOPub(IOPubThread):
             self._run = _Run(stream, parent, text)
             self._items.append(self._run)
         self._queued += len(text)
-        self._has_text = True
+        if not self._has_text:
+            self._has_text = True
+            self._since = monotonic()
 
     def _collect(self):
         """Queue at most 64 KiB of each captured descriptor: it was written before what follows."""
@@ -214,44 +218,44 @@ class IOPub(IOPubThread):
     def _on_readable(self, fd, events):
         with self._lock:
             self._collect()
-            full = self._queued >= FULL
-            idle = not self._armed
-            self._armed = True
-        if full:
+            idle, self._armed = not self._armed, True
+        interval = self.captures[0][1].flush_interval
+        if self._queued >= FULL or monotonic() - self._sent_at >= interval:
             self._drain()
         if idle:
-            self._tick(self.captures[0][1].flush_interval)
+            self._tick(interval)
 
     def _arm(self, interval):
         self.io_loop.call_later(interval, self._tick, interval)
 
     def _tick(self, interval):
-        """Publish now if the last time is an interval ago, else when it will be."""
+        """Publish text that has waited for an interval; come again while there is younger text."""
         with self._lock:
-            if not self._items:
+            if not self._has_text:
                 self._armed = False
                 return
-        late = self._sent_at + interval - monotonic()
+            late = self._since + interval - monotonic()
         if late <= 0:
             self._drain()
             late = interval
         self.io_loop.call_later(late, self._tick, interval)
 
     def _drain(self):
-        """Publish everything in the queue. Also called by others where the thread is gone."""
+        """Publish what is queued now. Also called by others where the thread is gone."""
         self._woken = False
         if self._draining:
             return
         self._draining = True
         try:
-            while True:
-                with self._lock:
-                    items, self._items, self._run = self._items, [], None
-                    if not items:
-                        self._queued, self._has_text = 0, False
-                        break
-                for item in items:
-                    self._handle(item)
+            with self._lock:
+                items, self._items, self._run = self._items, [], None
+                self._sending, self._has_text = self._has_text, False
+            for item in items:
+                self._handle(item)
+            with self._lock:
+                self._sending = False
+                if not self._items:
+                    self._queued = 0
         finally:
             self._draining = False
 

@@ -1,5 +1,6 @@
 """An exception as CPython itself prints it, without a trace of IPython."""
 
+import codeop
 import os
 import traceback
 
@@ -10,9 +11,12 @@ import traitlets
 LIMIT = 1 << 20  # most characters of a value or of a traceback
 NAME_LIMIT = 1 << 10
 
-_OURS = tuple(
-    os.path.dirname(os.path.abspath(module)) + os.sep
-    for module in (IPython.__file__, ipykernel.__file__, traitlets.__file__, __file__)
+_OURS = (
+    *(
+        os.path.dirname(os.path.abspath(module)) + os.sep
+        for module in (IPython.__file__, ipykernel.__file__, traitlets.__file__, __file__)
+    ),
+    codeop.__file__,  # by which IPython compiles
 )
 _HEAD = "Traceback (most recent call last):\n"
 
@@ -78,6 +82,16 @@ def _syntax(report, name, text) -> str:
     return _HEAD + "".join(lines) + f"{name}: {text}\n"
 
 
+def _foreign(part, cell_names) -> list:
+    """Return the frames that are not ours. An interrupt between two statements of a cell hits
+    somewhere below IPython, and has none."""
+    frames = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
+    if part.exc_type and issubclass(part.exc_type, KeyboardInterrupt):
+        if not any(frame.filename in cell_names for frame in frames):
+            return []
+    return frames
+
+
 def _clean(report, cell_names):
     """Rewrite `report` and everything it is chained to or made of, in place, without recursion."""
     todo, seen = [report], set()
@@ -86,7 +100,7 @@ def _clean(report, cell_names):
         if part is None or id(part) in seen:
             continue
         seen.add(id(part))
-        part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
+        part.stack[:] = _foreign(part, cell_names)
         for frame in part.stack:
             if frame.filename in cell_names:
                 frame.filename = "<stdin>"
