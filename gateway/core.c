@@ -9,8 +9,8 @@
 #include "gateway/context.h"
 #include "gateway/exec.h"
 #include "gateway/metrics.h"
+#include "gateway/rundir.h"
 #include "gateway/sandbox.h"
-#include "gateway/sweep.h"
 #include "kernelmgr/launch_local.h"
 #include "kernelmgr/reaper.h"
 #include "kernelmgr/spec.h"
@@ -121,8 +121,7 @@ open_core(struct gw_core *core, struct err *err)
 	struct err why;
 	int rc;
 
-	gw_sweep(core->cfg->state_dir);
-	rc = gw_sweep_run_dir(core->cfg->state_dir, &core->run_dir, err);
+	rc = gw_rundir_new(core->cfg->state_dir, &core->rundir, err);
 	if (rc == 0)
 		rc = gw_sandbox_new(core, &rq, &sb, err);
 	if (rc != 0)
@@ -166,8 +165,13 @@ gw_core_drain(struct gw_core *core)
 size_t
 gw_core_executions(const struct gw_core *core)
 {
-	(void)core;
-	return (size_t)(gw_metric[GW_M_EXECUTIONS_QUEUED] + gw_metric[GW_M_EXECUTIONS_RUNNING]);
+	size_t n =
+	    (size_t)(gw_metric[GW_M_EXECUTIONS_QUEUED] + gw_metric[GW_M_EXECUTIONS_RUNNING]);
+	const struct list *it;
+
+	for (it = core->kept.next; it != &core->kept; it = it->next)
+		n += !list_empty(&list_entry(it, struct gw_exec, node)->sinks);
+	return n;
 }
 
 size_t
@@ -209,9 +213,7 @@ gw_core_free(struct gw_core *core)
 	km_launch_local_free(core->launcher);
 	km_reaper_free(core->reaper);
 	km_spec_path_free(core->specs);
-	if (core->run_dir != NULL)
-		gw_sweep_remove(core->cfg->state_dir, core->run_dir);
-	mem_free(core->run_dir);
+	gw_rundir_free(core->rundir);
 	mem_free(core);
 }
 

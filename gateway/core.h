@@ -12,6 +12,7 @@
 struct err;
 struct gw_auth;
 struct gw_exec;
+struct gw_rundir;
 struct gw_sandbox;
 struct km_kernel;
 struct km_launcher;
@@ -27,7 +28,7 @@ struct gw_core {
 	struct km_spec_path *specs;
 	struct km_reaper *reaper;
 	struct km_launcher *launcher;
-	char *run_dir;
+	struct gw_rundir *rundir;
 	struct list sandboxes;
 	struct list kept;  /* gw_exec: done, oldest first */
 	struct list seats; /* kernels on their way out included */
@@ -45,7 +46,7 @@ int gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *au
 
 /* Refuse new executions from now on. */
 void gw_core_drain(struct gw_core *core);
-/* Live executions and kernels that are not reaped yet. */
+/* Executions that are not done, or that a client still reads; kernels that are not reaped yet. */
 size_t gw_core_executions(const struct gw_core *core);
 size_t gw_core_kernels(const struct gw_core *core);
 

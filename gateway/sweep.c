@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "gateway/files.h"
+#include "gateway/rundir.h"
 #include "wire/base/err.h"
 #include "wire/base/log.h"
 #include "wire/base/mem.h"
@@ -18,15 +19,6 @@
 #define PATH_ROOM   4096
 #define ENVIRON_MAX (256 * 1024)
 #define MARK        "KERNELBRIDGE_KERNEL_ID="
-
-/* A Unix socket's path has at most 107 bytes; a kernel's files add 1 + 36 + 5. */
-#define RUN_DIR_MAX 64
-
-static void
-run_path(const char *state_dir, long pid, char out[PATH_ROOM])
-{
-	(void)snprintf(out, PATH_ROOM, "%s/run/%ld", state_dir, pid);
-}
 
 /* Call fn(arg, name) for every entry of the folder path. */
 static void
@@ -89,31 +81,18 @@ kill_marked(void *arg, const char *name)
 
 /* --- folders ------------------------------------------------------------------------------ */
 
-static bool
-is_gateway(long pid)
-{
-	char path[64];
-	char theirs[PATH_ROOM] = "";
-	char ours[PATH_ROOM] = "";
-
-	(void)snprintf(path, sizeof(path), "/proc/%ld/exe", pid);
-	return readlink(path, theirs, sizeof(theirs) - 1) > 0 &&
-	       readlink("/proc/self/exe", ours, sizeof(ours) - 1) > 0 && pid != getpid() &&
-	       strcmp(theirs, ours) == 0;
-}
-
 static void
 sweep_one(void *arg, const char *name)
 {
+	const char *run = arg;
 	char path[PATH_ROOM];
 	char target[PATH_ROOM];
 	ssize_t n;
-	long pid = strtol(name, NULL, 10);
 	json_t *ids;
 
-	if (pid < 1 || is_gateway(pid))
+	(void)snprintf(path, sizeof(path), "%.3700s/%.255s", run, name);
+	if (gw_rundir_is_held(path))
 		return;
-	run_path(arg, pid, path);
 	log_info(NULL, "removing what a dead gateway left: %s", path);
 	ids = json_object();
 	each_entry(path, add_id, ids);
@@ -125,57 +104,17 @@ sweep_one(void *arg, const char *name)
 		target[n] = '\0';
 		gw_files_remove_tree(target);
 	}
-	/* Renamed first: in a container our own pid may be the dead one's. */
+	/* Renamed first: it goes in the background, and our own folder may need its name. */
 	(void)snprintf(target, sizeof(target), "%.4000s.dead", path);
 	(void)rename(path, target);
 	gw_files_remove_tree(target);
 }
 
 void
-gw_sweep(const char *state_dir)
+gw_sweep(const char *run)
 {
-	char path[PATH_ROOM];
-	char *copy = mem_strdup(state_dir);
+	char *copy = mem_strdup(run);
 
-	(void)snprintf(path, sizeof(path), "%s/run", state_dir);
-	each_entry(path, sweep_one, copy);
+	each_entry(run, sweep_one, copy);
 	mem_free(copy);
-}
-
-int
-gw_sweep_run_dir(const char *state_dir, char **ret, struct err *err)
-{
-	char path[PATH_ROOM];
-	char short_path[] = "/tmp/kernelbridge-XXXXXX";
-	int rc;
-
-	(void)snprintf(path, sizeof(path), "%s/run", state_dir);
-	rc = gw_files_mkdirs(path, err);
-	if (rc != 0)
-		return rc;
-	run_path(state_dir, (long)getpid(), path);
-	(void)unlink(path); /* a link of a dead gateway that had our pid */
-	if (strlen(path) <= RUN_DIR_MAX) {
-		rc = gw_files_mkdirs(path, err);
-		if (rc == 0)
-			*ret = mem_strdup(path);
-		return rc;
-	}
-	if (mkdtemp(short_path) == NULL)
-		return err_set(err, -EIO, "cannot make a folder in /tmp: %s", strerror(errno));
-	if (symlink(short_path, path) != 0)
-		return err_set(err, -EIO, "cannot make the link %s: %s", path, strerror(errno));
-	*ret = mem_strdup(short_path);
-	return 0;
-}
-
-void
-gw_sweep_remove(const char *state_dir, const char *run_dir)
-{
-	char path[PATH_ROOM];
-
-	if (rmdir(run_dir) != 0 && errno != ENOENT)
-		log_warn(NULL, "cannot remove %s: %s", run_dir, strerror(errno));
-	run_path(state_dir, (long)getpid(), path);
-	(void)unlink(path); /* fails where it was no link, and is gone already */
 }
