@@ -28,9 +28,17 @@ static const struct gw_dialect *const dialects[] = {
     &gw_native, &gw_page, &gw_daytona, &gw_admin, NULL,
 };
 
+enum phase {
+	SERVING,
+	DRAINING, /* executions finish, nothing new begins */
+	STOPPING, /* they were told to end; that goes out to the clients in this turn */
+	LEAVING   /* kernels and connections go */
+};
+
 struct app {
 	struct loop *lp;
-	struct gw_config *cfg;
+	struct gw_config *cfg;   /* the newest */
+	struct gw_config *first; /* what the fixed keys are borrowed from */
 	struct gw_auth *auth;
 	struct gw_core *core;
 	struct gw_server *server;
@@ -38,12 +46,13 @@ struct app {
 	int argc; /* options, for reloads */
 	char **argv;
 	struct loop_signal *on_term, *on_int, *on_hup;
-	struct loop_timer *drain; /* pending while executions finish */
-	uint64_t drain_since_ms;
-	bool stopping; /* everything was told to end */
+	enum phase phase;
+	uint64_t phase_since_ms;
+	struct loop_timer *check; /* pending unless SERVING: is it time for the next phase? */
 };
 
-#define DRAIN_CHECK_MS 20
+#define CHECK_MS 20
+#define LEAVE_MS 2000 /* for clients to take what is left and say goodbye */
 
 static void
 usage(void)
@@ -65,29 +74,44 @@ usage(void)
 
 /* --- the end: drain, then stop, then leave ------------------------------------------------ */
 
+static void on_check(void *arg);
+
 static void
-end_all(struct app *a)
+check_soon(struct app *a)
 {
-	a->stopping = true;
-	gw_core_stop(a->core, "the gateway is stopping");
-	gw_server_close_all(a->server);
+	loop_timer_free(a->check);
+	a->check = loop_timer_new(a->lp, CHECK_MS, on_check, a);
 }
 
 static void
-on_drain(void *arg)
+enter(struct app *a, enum phase phase)
+{
+	a->phase = phase;
+	a->phase_since_ms = loop_now_ms(a->lp);
+	if (phase == STOPPING)
+		gw_core_stop(a->core, "the gateway is stopping");
+	else if (phase == LEAVING)
+		gw_server_close_all(a->server);
+	check_soon(a);
+}
+
+static void
+on_check(void *arg)
 {
 	struct app *a = arg;
-	bool late = loop_now_ms(a->lp) - a->drain_since_ms >= a->cfg->drain_ms;
+	uint64_t ms = loop_now_ms(a->lp) - a->phase_since_ms;
+	bool gone = gw_core_kernels(a->core) == 0 &&
+	            (gw_server_connections(a->server) == 0 || ms >= LEAVE_MS);
 
-	loop_timer_free(a->drain);
-	a->drain = NULL;
-	if (!a->stopping && (late || gw_core_executions(a->core) == 0))
-		end_all(a);
-	if (a->stopping && gw_core_kernels(a->core) == 0 &&
-	    gw_server_connections(a->server) == 0)
+	if (a->phase == DRAINING &&
+	    (gw_core_executions(a->core) == 0 || ms >= a->cfg->drain_ms))
+		enter(a, STOPPING);
+	else if (a->phase == STOPPING)
+		enter(a, LEAVING);
+	else if (a->phase == LEAVING && gone)
 		loop_stop(a->lp);
 	else
-		a->drain = loop_timer_new(a->lp, DRAIN_CHECK_MS, on_drain, a);
+		check_soon(a);
 }
 
 static void
@@ -95,17 +119,22 @@ on_stop(void *arg)
 {
 	struct app *a = arg;
 
-	if (a->stopping) {
-		loop_stop(a->lp);
-	} else if (a->drain != NULL) {
-		log_warn(NULL, "asked again: stopping without waiting for executions");
-		end_all(a);
-	} else {
+	switch (a->phase) {
+	case SERVING:
 		log_info(NULL, "draining: %zu executions run", gw_core_executions(a->core));
-		a->drain_since_ms = loop_now_ms(a->lp);
 		gw_core_drain(a->core);
 		gw_server_drain(a->server);
-		a->drain = loop_timer_new(a->lp, 0, on_drain, a);
+		enter(a, DRAINING);
+		break;
+	case DRAINING:
+		log_warn(NULL, "asked again: stopping without waiting for executions");
+		enter(a, STOPPING);
+		break;
+	case STOPPING:
+	case LEAVING:
+	default:
+		loop_stop(a->lp);
+		break;
 	}
 }
 
@@ -138,7 +167,8 @@ on_reload(void *arg)
 	a->cfg = cfg;
 	a->core->cfg = cfg;
 	setup_log(cfg);
-	gw_config_free(old);
+	if (old != a->first)
+		gw_config_free(old);
 	log_info(NULL, "configuration reloaded");
 }
 
@@ -277,7 +307,7 @@ serve(struct app *a, struct err *err)
 static void
 close_app(struct app *a)
 {
-	loop_timer_free(a->drain);
+	loop_timer_free(a->check);
 	loop_signal_free(a->on_term);
 	loop_signal_free(a->on_int);
 	loop_signal_free(a->on_hup);
@@ -289,7 +319,9 @@ close_app(struct app *a)
 	mem_free(a->token);
 	loop_free(a->lp);
 	wire_channel_term();
-	gw_config_free(a->cfg);
+	if (a->cfg != a->first)
+		gw_config_free(a->cfg);
+	gw_config_free(a->first);
 }
 
 /* The verbs that only look at the configuration.  Returns an exit code, or -1 to serve. */
@@ -343,6 +375,7 @@ main(int argc, char **argv)
 		(void)fprintf(stderr, "kernelbridge: %s\n", err.text);
 		return EXIT_USAGE;
 	}
+	a.first = a.cfg;
 	setup_log(a.cfg);
 	a.lp = loop_new();
 	rc = serve(&a, &err);
