@@ -14,6 +14,7 @@
 #include "gateway/core.h"
 #include "gateway/exec.h"
 #include "gateway/metrics.h"
+#include "gateway/rundir.h"
 #include "gateway/sandbox.h"
 #include "kernelmgr/kernel.h"
 #include "kernelmgr/spec.h"
@@ -90,6 +91,7 @@ on_ready(void *arg)
 
 	if (c == NULL)
 		return;
+	c->provisional = false;
 	if (c->is_default && strcmp(c->language, "python") == 0 &&
 	    strcmp(c->sandbox->id.id, GW_SANDBOX_DEFAULT) == 0)
 		c->core->warm = true;
@@ -146,7 +148,7 @@ start_kernel(struct gw_ctx *c, struct err *err)
 	struct km_kernel_config cfg = {
 	    .lp = core->lp,
 	    .launcher = core->launcher,
-	    .run_dir = core->run_dir,
+	    .run_dir = gw_rundir_path(core->rundir),
 	    .cwd = c->cwd,
 	    .env = c->sandbox->env,
 	    .start_timeout_ms = core->cfg->start_timeout_ms,
@@ -182,6 +184,10 @@ on_next(void *arg)
 	if (gw_ctx_kernel(c) != NULL)
 		tell_waits(c, 0, NULL);
 	ex = first(c);
+	if (c->provisional && c->seat == NULL) {
+		gw_ctx_free(c, "its kernel could not start");
+		return;
+	}
 	if (ex != NULL && ex->state != GW_EXEC_QUEUED)
 		return;
 	if (c->seat == NULL && (ex != NULL || !list_empty(&c->waits)) &&
@@ -258,7 +264,7 @@ gw_ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd, struct 
 	int rc;
 
 	if (sb->core->draining)
-		return err_set(err, -EBUSY, "the gateway is stopping");
+		return err_set(err, -ECANCELED, "the gateway is stopping");
 	if (sb->stopped)
 		return err_set(err, -EINVAL, "sandbox '%s' is stopped", sb->name);
 	if (gw_metric[GW_M_CONTEXTS] >= (int64_t)sb->core->cfg->max_contexts)
@@ -367,6 +373,12 @@ gw_ctx_restart(struct gw_ctx *c, struct err *err)
 	leave_seat(c);
 	loop_task_post(&c->next); /* who waits is told also when this fails */
 	return start_kernel(c, err);
+}
+
+void
+gw_ctx_set_provisional(struct gw_ctx *c)
+{
+	c->provisional = gw_ctx_kernel(c) == NULL;
 }
 
 /* --- waiting, queueing, asking ---------------------------------------------------------- */

@@ -48,6 +48,7 @@ struct gw_ctx {
 	char *cwd;
 	char created[32]; /* RFC 3339 */
 	bool is_default;
+	bool provisional; /* it goes when its first kernel cannot start */
 	unsigned queue_n;
 	unsigned starts; /* kernels started so far */
 };
@@ -55,7 +56,7 @@ struct gw_ctx {
 /* Make a context and launch its kernel.  language is a language or a kernelspec's name (NULL: python); cwd
  * NULL or "": the sandbox's home.  Returns 0 with *ret borrowed (owned by the sandbox); -EINVAL (cwd is
  * not an absolute path of a directory), -ENOENT (no such language), -EBUSY (max_contexts reached), -EIO
- * (the kernel could not be launched); err says what and where. */
+ * (the kernel could not be launched), -ECANCELED (the gateway is stopping); err says what and where. */
 int gw_ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd,
                struct gw_ctx **ret, struct err *err);
 
@@ -80,6 +81,10 @@ int gw_ctx_restart(struct gw_ctx *c, struct err *err);
 /* Call w->fn once, later, when its kernel answers or failed to start.  Cancel is fine at any time. */
 void gw_ctx_wait(struct gw_ctx *c, struct gw_ctx_wait *w, gw_ctx_ready_fn *fn, void *arg);
 void gw_ctx_wait_cancel(struct gw_ctx_wait *w);
+
+/* For a dialect that tells its client of a context only when the kernel answers: if that fails, delete
+ * it, once those who wait were told. */
+void gw_ctx_set_provisional(struct gw_ctx *c);
 
 /* Accessors for dialects; strings are borrowed while the context lives. */
 const char *gw_ctx_id(const struct gw_ctx *c);

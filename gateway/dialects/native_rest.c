@@ -108,7 +108,7 @@ static void
 create_context(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_native_request rq;
-	struct gw_sandbox *sb;
+	struct gw_sandbox *sb = NULL;
 	struct gw_ctx *c;
 	struct err err;
 	int rc;
@@ -118,10 +118,12 @@ create_context(struct gw_core *core, struct gw_http *x, const char *body, size_t
 	rc = gw_native_sandbox(core, &rq, &sb, &err);
 	if (rc == 0)
 		rc = gw_ctx_new(sb, rq.language, rq.cwd, &c, &err);
-	if (rc == 0)
+	if (rc == 0) {
+		gw_ctx_set_provisional(c);
 		reply_when_ready(x, c, 201);
-	else
+	} else {
 		reply_error(x, rc, err.text);
+	}
 	gw_native_request_fini(&rq);
 }
 

@@ -465,7 +465,7 @@ contexts_have_limits(void **state)
 	gw_sandbox_start(r->sandbox);
 	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
 	gw_core_drain(r->core);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), -EBUSY);
+	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), -ECANCELED);
 	rig_free(r);
 }
 
