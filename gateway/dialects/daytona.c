@@ -14,6 +14,7 @@
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
+#include "wire/base/utf8.h"
 
 #define URL_MAX        4096
 #define TOOLBOX_PORT   "2280" /* of Daytona's toolbox; the Ruby SDK asks for its preview URL */
@@ -53,9 +54,11 @@ gw_daytona_error(int status, const char *message, const char *path)
 	char now[32];
 
 	gw_core_now(now);
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "statusCode", status, "message",
-	                 message, "error", gw_status_phrase(status), "path", path, "timestamp",
-	                 now, "code", error_code(status), "source", "DAYTONA_API");
+	/* What is quoted in them may have been cut within a character. */
+	return json_pack("{s:i, s:s%, s:s, s:s%, s:s, s:s, s:s}", "statusCode", status,
+	                 "message", message, utf8_span(message, strlen(message)), "error",
+	                 gw_status_phrase(status), "path", path, utf8_span(path, strlen(path)),
+	                 "timestamp", now, "code", error_code(status), "source", "DAYTONA_API");
 }
 
 void
@@ -64,6 +67,13 @@ gw_daytona_fail(struct gw_http *x, int rc, const struct err *err)
 	int status = gw_status_http(rc);
 
 	gw_http_reply_json(x, status, gw_daytona_error(status, err->text, gw_http_path(x)));
+}
+
+int
+gw_daytona_no_object(const json_error_t *why, struct err *err)
+{
+	return err_set(err, -EINVAL, "the body is not a JSON object%s%.120s",
+	               why->text[0] != '\0' ? ": " : "", why->text);
 }
 
 /* --- sandboxes ---------------------------------------------------------------------------- */
@@ -135,7 +145,8 @@ get_sandbox(struct gw_core *core, struct gw_http *x, const char *body, size_t le
 static void
 create_sandbox(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	json_t *root = json_loadb(body, len, 0, NULL);
+	json_error_t why = {.text = ""};
+	json_t *root = json_loadb(body, len, 0, &why);
 	const json_t *name = json_object_get(root, "name");
 	struct gw_sandbox_request rq = {
 	    .name = json_string_value(name),
@@ -147,7 +158,7 @@ create_sandbox(struct gw_core *core, struct gw_http *x, const char *body, size_t
 	int rc;
 
 	if (!json_is_object(root))
-		rc = err_set(&err, -EINVAL, "the body is not a JSON object");
+		rc = gw_daytona_no_object(&why, &err);
 	else if (name != NULL && !json_is_null(name) && json_string_length(name) == 0)
 		rc = err_set(&err, -EINVAL, "name: expected a string that is not empty");
 	else

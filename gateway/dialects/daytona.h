@@ -20,6 +20,8 @@ struct gw_event;
 json_t *gw_daytona_error(int status, const char *message, const char *path);
 /* Answer x with the error rc (-errno) and err's text. */
 void gw_daytona_fail(struct gw_http *x, int rc, const struct err *err);
+/* Say that a body is no JSON object; why->text is "" when it is other JSON.  Returns -EINVAL. */
+int gw_daytona_no_object(const json_error_t *why, struct err *err);
 
 /* --- interpreter REST (daytona_rest.c) and control plane (daytona.c) ------------------------ */
 

@@ -47,8 +47,6 @@ create(struct gw_sandbox *sb, const json_t *root, struct gw_ctx **ret, struct er
 	const char *language = NULL;
 	int rc;
 
-	if (!json_is_object(root))
-		return err_set(err, -EINVAL, "the body is not a JSON object");
 	rc = string_member(root, "cwd", &cwd, err);
 	if (rc == 0)
 		rc = string_member(root, "language", &language, err);
@@ -66,14 +64,18 @@ gw_daytona_context_create(struct gw_core *core, struct gw_http *x, const char *b
 {
 	struct gw_sandbox *sb = named(core, x);
 	struct gw_ctx *c = NULL;
+	json_error_t why = {.text = ""};
 	json_t *root;
 	struct err err;
 	int rc;
 
 	if (sb == NULL)
 		return;
-	root = json_loadb(body, len, 0, NULL);
-	rc = create(sb, root, &c, &err);
+	root = json_loadb(body, len, 0, &why);
+	if (json_is_object(root))
+		rc = create(sb, root, &c, &err);
+	else
+		rc = gw_daytona_no_object(&why, &err);
 	json_decref(root);
 	if (rc != 0)
 		gw_daytona_fail(x, rc, &err);
