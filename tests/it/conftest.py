@@ -39,11 +39,12 @@ def gw(resting: tuple[Gateway, dict[str, int]]) -> Iterator[Gateway]:
 
 @pytest.fixture
 def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
-    """Factory of gateways that may fail to start; those that live are killed."""
+    """Factory of gateways that may fail to start; those that live are killed. `state_dir` is another one's."""
     made: list[Gateway] = []
 
-    def make(*args: str, state: str = "state", env: dict[str, str] | None = None) -> Gateway:
-        made.append(Gateway(tmp_path / f"{state}{len(made)}", *args, env=env))
+    def make(*args: str, state_dir: Path | None = None, env: dict[str, str] | None = None) -> Gateway:
+        shared = [f"--state_dir={state_dir}"] if state_dir else []
+        made.append(Gateway(tmp_path / f"state{len(made)}", *shared, *args, env=env))
         return made[-1]
 
     yield make

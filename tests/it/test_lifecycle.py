@@ -1,0 +1,423 @@
+"""Gateways that start, share a machine, drain, die and are swept up after; contexts by the hundred."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from clients import DAYTONA, Native, daytona, hold, wait_run
+from harness.gateway import DEADLINE_S, Gateway, binary, prefix, until
+from rawsock import Ws
+from specs import PYTHON, write_spec
+
+PID = "import os; print(os.getpid())"
+
+
+def ended(process: subprocess.Popen[str]) -> int:
+    """The exit code of a gateway that is expected to end by itself."""
+    return process.wait(DEADLINE_S)
+
+
+def folders(gateway: Gateway) -> list[str]:
+    """The names of the run folders in its state_dir."""
+    return [p.name for p in (gateway.state_dir / "run").iterdir() if p.name != ".lock"]
+
+
+# ------------------------------------------------------------------ a hundred contexts
+
+DAEMONS = {
+    "setsid": "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '1000'])",
+    "nohup": "import os\nos.system('nohup sleep 1000 >/dev/null 2>&1 &')",
+    "double fork": (
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork():\n        os._exit(0)\n"
+        "    for fd in range(256):\n        try: os.close(fd)\n        except OSError: pass\n"
+        "    os.execvp('sleep', ['sleep', '1000'])\nos.wait()"
+    ),
+    "fork": "import os\nif os.fork() == 0:\n    import time\n    while True: time.sleep(1)",
+}
+
+
+def test_a_hundred_contexts_come_and_go(gw: Gateway) -> None:
+    """Busy, starting, idle, with daemons in the background: `gw` then finds no process, descriptor or file."""
+    with Native(gw) as native:
+        for batch in range(10):
+            contexts = [native.context() for _ in range(4)]
+            runs = [native.start("while True: pass", context=contexts[0])]
+            runs.append(native.start("print('queued')", context=contexts[0]))
+            for context, code in zip(contexts[1:3], list(DAEMONS.values())[batch % 2 * 2 :], strict=False):
+                assert native.run(code, context=context).how == "ok"
+            for _ in range(6):  # deleted while they start
+                status, made = gw.json("POST", f"{DAYTONA}/context", {})
+                assert status == 200
+                contexts.append(made["id"])  # type: ignore[index]
+            assert gw.gauge("contexts") == 11
+            for context in contexts:
+                assert native.ask("delete_context", context=context)["ok"]
+            assert [native.rest_of(run).how for run in runs] == ["aborted", "aborted"]
+    assert gw.gauge("kernel_starts_total") >= 101
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+@pytest.mark.parametrize("how", ["delete", "kill"])
+def test_what_a_kernel_leaves_in_the_background_goes_with_it(gw: Gateway, name: str, how: str) -> None:
+    with Native(gw) as native:
+        context = native.context()
+        pid = int(native.run(PID, context=context).text())
+        assert native.run(DAEMONS[name], context=context).how == "ok"
+        until("kernel, default kernel and daemon", lambda: len(gw.descendants()) >= 3)
+        if how == "kill":
+            os.kill(pid, signal.SIGKILL)
+        else:
+            native.ask("delete_context", context=context)
+        until("the default kernel alone", lambda: len(gw.descendants()) == 1)
+
+
+def test_contexts_of_a_sandbox_go_with_it(gw: Gateway) -> None:
+    _, made = gw.json("POST", "/v1/native/sandboxes", {"name": "box", "envs": {"BOX": "1"}})
+    home = Path(made["home"])  # type: ignore[index]
+    with Native(gw) as native:
+        busy = native.start(
+            "import os\nprint(os.environ['BOX'], os.getcwd())\nwhile True: pass", sandbox="box"
+        )
+        said = native.wait_text(busy, "\n")
+        assert said.text() == f"1 {home}\n"
+        assert gw.http("DELETE", "/v1/native/sandboxes/box")[0] == 200
+        assert native.rest_of(busy, said).how == "aborted"
+    until("no home", lambda: not home.parent.exists())
+
+
+def test_restart_ends_the_run_and_the_queue(gw: Gateway, tmp_path: Path) -> None:
+    with Native(gw) as native:
+        context = native.context()
+        busy = native.start(f"kept = 1\n{hold(tmp_path / 'never')}", context=context)
+        said = native.wait_text(busy, "held")
+        queued = native.start("print('queued')", context=context)
+        assert native.ask("restart_context", context=context)["ok"]
+        assert native.rest_of(busy, said).how == native.rest_of(queued).how == "aborted"
+        assert native.run("print('kept' in globals())", context=context).text() == "False\n"
+
+
+# ------------------------------------------------------------------ two gateways
+
+
+@pytest.mark.parametrize("share", ["nothing", "state_dir"])
+def test_two_gateways_on_one_machine(start_gateway: Callable[..., Gateway], share: str) -> None:
+    """Each serves its own kernels; the end of one, by force even, does nothing to the other."""
+    one = start_gateway().wait_ready()
+    shared = one.state_dir if share == "state_dir" else None
+    two = start_gateway(state_dir=shared).wait_ready()
+    assert (one.token == two.token) is bool(shared)
+    pids = [wait_run(g, f"kept = 1; {PID}")["stdout"] for g in (one, two)]
+    assert pids[0] != pids[1]
+    two.process.kill()
+    two.process.wait()
+    three = start_gateway(state_dir=shared).wait_ready()  # sweeps up after two, not one
+    until("no kernel of the dead one", lambda: not psutil.pid_exists(int(pids[1])))
+    assert wait_run(one, f"print(kept); {PID}")["stdout"] == f"1\n{pids[0]}"
+    three.stop()
+    one.stop()
+    if shared:
+        assert sorted(p.name for p in one.state_dir.iterdir()) == ["run", "sandboxes", "token"]
+        assert not folders(one)
+
+
+def test_gateway_whose_program_was_replaced(start_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+    """An upgrade in place: the new program lets the old one, which still runs, keep its kernels."""
+    copy = tmp_path / "kernelbridge"
+    shutil.copy(binary(), copy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERNELBRIDGE_BIN", str(copy))
+        old = start_gateway().wait_ready()
+        assert wait_run(old, "kept = 1")["how"] == "ok"
+        copy.unlink()
+        shutil.copy(f"/proc/{old.process.pid}/exe", copy)
+        new = start_gateway(state_dir=old.state_dir).wait_ready()
+    assert wait_run(old, "print(kept)")["stdout"] == "1\n"
+    new.stop()
+    assert wait_run(old, "print(kept)")["stdout"] == "1\n"
+    old.stop()
+
+
+def test_port_that_is_taken(start_gateway: Callable[..., Gateway]) -> None:
+    """One clear line, exit code 1, no kernel and no file left."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        second = start_gateway(f"--listen={address}", "--log_level=error")
+        assert ended(second.process) == 1
+    assert second.stderr == f"kernelbridge: cannot listen on {address}: address in use\n"
+    assert second.stdout == ""
+    assert not second.run_files()
+    until("no process", lambda: not second.descendants())
+
+
+# ------------------------------------------------------------------ killed, and swept up after
+
+
+def test_killed_gateway(start_gateway: Callable[..., Gateway]) -> None:
+    """Its kernels, even busy ones, end by themselves; the next start removes what they left behind."""
+    first = start_gateway().wait_ready()
+    pids: list[int] = []
+    with Native(first) as native:
+        for code in ("while True: pass", "import time; time.sleep(1000)", "pass", *DAEMONS.values()):
+            context = native.context()
+            pids.append(int(native.run(PID, context=context).text()))
+            execution = native.start(f"print('on')\n{code}", context=context)
+            native.wait_text(execution, "on")
+        until("the daemons", lambda: len(first.descendants()) >= len(pids) + 1 + len(DAEMONS))
+        first.process.kill()
+        first.process.wait()
+    until("no kernel", lambda: not any(map(psutil.pid_exists, pids)), 30)
+    left = list(first.descendants())
+    assert left and first.run_files()
+    second = start_gateway(state_dir=first.state_dir).wait_ready()
+    until("nothing of the dead gateway", lambda: not any(map(psutil.pid_exists, left)))
+    assert "which outlived its gateway" in second.stderr
+    until("only the new run folder", lambda: folders(first) == [str(second.process.pid)])
+    assert wait_run(second, "print(1)")["stdout"] == "1\n"
+    second.stop()
+
+
+def test_gateways_with_the_same_pid(tmp_path: Path) -> None:
+    """As in containers that share a volume: each start has the same pid, in a pid namespace of its own.
+
+    A dead one's folder under our own pid is swept; a living one's is left alone.
+    """
+    state = tmp_path / "state"
+    command = f"{binary()} --listen=127.0.0.1:0 --state_dir={state} --prefix={prefix()} & echo $!; wait $!"
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", command]
+
+    def start() -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(unshare, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout
+        pid = process.stdout.readline().strip()
+        assert "listening on" in process.stdout.readline()
+        return process, pid
+
+    def names() -> list[str]:
+        return sorted(p.name for p in (state / "run").iterdir() if p.name != ".lock")
+
+    first, pid = start()
+    second, same = start()
+    try:
+        assert (same, names()) == (pid, [pid, f"{pid}.1"])
+        first.kill()  # and with it all of its namespace
+        first.wait()
+        third, same = start()
+        try:
+            until("the dead one's folder to be gone", lambda: names() == [pid, f"{pid}.1"])
+            assert same == pid
+        finally:
+            third.kill()
+            third.wait()
+    finally:
+        second.kill()
+        second.wait()
+
+
+# ------------------------------------------------------------------ signals
+
+
+def test_sigterm_drains(make_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+    """What runs and what waits finish and are heard; new executions and connections are refused."""
+    gateway = make_gateway()
+    go = tmp_path / "go"
+    with Native(gateway) as native, Ws(gateway) as early:
+        context = native.context()
+        assert early.upgrade(f"{DAYTONA}/execute") == 101
+        running = native.start(hold(go) + "print('finished')", context=context)
+        said = native.wait_text(running, "held")
+        queued = native.start("print('queued')", context=context)
+        gateway.process.send_signal(signal.SIGTERM)
+        until("draining", lambda: "draining" in gateway.stderr)
+        for op, keys in (("execute", {"code": "1"}), ("create_context", {})):
+            refused = native.ask(op, **keys)
+            assert refused["error"] == {"code": "stopping", "message": "the gateway is stopping"}, op
+        early.text({"code": "print(1)"})
+        assert early.closing() == (1011, "the gateway is stopping")
+        with pytest.raises(ConnectionRefusedError):
+            Ws(gateway)
+        go.touch()
+        assert native.rest_of(running, said).text() == "held\nfinished\n"
+        assert native.rest_of(queued).text() == "queued\n"
+        assert native.closing() == (1001, "the gateway stops")
+    assert ended(gateway.process) == 0
+
+
+@pytest.mark.parametrize("how", ["second SIGTERM", "SIGINT after SIGTERM", "drain_ms"])
+def test_drain_that_is_cut_short(make_gateway: Callable[..., Gateway], tmp_path: Path, how: str) -> None:
+    """Runs end as aborted, clients are told, and all is clean."""
+    gateway = make_gateway("--drain_ms=300" if how == "drain_ms" else "--drain_ms=3600000")
+    with Native(gateway) as native, Ws(gateway) as other:
+        running = native.start(hold(tmp_path / "never"))
+        said = native.wait_text(running, "held")
+        assert other.upgrade(f"{DAYTONA}/execute") == 101
+        other.text({"code": "print('queued')"})
+        gateway.wait_gauge("executions_queued", 1)
+        gateway.process.send_signal(signal.SIGTERM)
+        until("draining", lambda: "draining" in gateway.stderr)
+        if how != "drain_ms":
+            gateway.process.send_signal(signal.SIGINT if "SIGINT" in how else signal.SIGTERM)
+        said = native.rest_of(running, said)
+        assert (said.how, said.one("done")["why"]) == ("aborted", "the gateway is stopping")
+        assert other.closing() == (1011, "the gateway is stopping")
+        assert native.closing() == (1001, "the gateway stops")
+    assert ended(gateway.process) == 0
+
+
+def test_sigterm_while_kernels_start(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway(ready=False)
+    with Native(gateway) as native:
+        for _ in range(3):
+            native.post("create_context")
+        native.post("ping")
+        gateway.wait_gauge("contexts", 4)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert ended(gateway.process) == 0
+
+
+def test_sigterm_with_clients_that_never_leave(make_gateway: Callable[..., Gateway]) -> None:
+    """A client that does not answer the close frame, one that sent half a request, one that stalls."""
+    gateway = make_gateway()
+    with Ws(gateway, receive_buffer=4096) as stalled, Ws(gateway) as half, Ws(gateway) as silent:
+        assert stalled.upgrade(f"{DAYTONA}/execute") == 101
+        stalled.text({"code": "while True: print('x' * 1000)"})
+        assert stalled.frame()[0] == 1
+        half.send(half.head("POST", "/v1/executions", {"Content-Length": "100"}) + b"{")
+        assert silent.upgrade("/v1/ws") == 101
+        gateway.process.send_signal(signal.SIGTERM)
+        until("draining", lambda: "draining" in gateway.stderr)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert ended(gateway.process) == 0
+
+
+# ------------------------------------------------------------------ kernels that cannot start
+
+FAILS = {
+    "missing binary": (["/nonexistent/python3"], ("/nonexistent/python3", "No such file")),
+    "not executable": (["/etc/passwd"], ("/etc/passwd", "Permission denied")),
+    "exits at once": (
+        ["sh", "-c", "echo one >&2; echo 'the last words' >&2; exit 7"],
+        ("could not start", "exit code 7", "one the last words"),
+    ),
+    "dies of a signal": (["sh", "-c", "kill -SEGV $$"], ("could not start", "signal 11")),
+    "never answers": (
+        ["sh", "-c", "echo 'I sleep' >&2; exec sleep 1000"],
+        ("could not start", "did not answer within 0.5 s", "I sleep"),
+    ),
+    "Python without the module": (
+        [PYTHON[0], "-m", "no_such_module"],
+        ("could not start", "exit code 1", "No module named no_such_module"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("broken")
+    for name, (argv, _) in FAILS.items():
+        write_spec(path, name.replace(" ", "-"), argv)
+    return path
+
+
+def test_start_failures_are_told(make_gateway: Callable[..., Gateway], broken: Path) -> None:
+    """Each way of the native API says what went wrong, with the kernel's last words; nothing stays behind."""
+    gateway = make_gateway("--start_timeout_ms=500", env={"JUPYTER_PATH": str(broken)}, ready=False)
+    gateway.wait_gauge('kernels{state="starting"}', 0)
+    for name, (_, words) in FAILS.items():
+        language = name.replace(" ", "-")
+        with Native(gateway) as native:
+            answer = native.ask("create_context", language=language)
+            assert not answer["ok"] and answer["error"]["code"] in ("failed", "not_found"), (name, answer)
+            told = [answer["error"]["message"]]
+            execution = native.ask("execute", code="1", language=language)
+            if execution["ok"]:
+                said = native.rest_of(execution["execution"])
+                assert said.how == "kernel_died"
+                told += [said.one("error")["value"], said.one("done")["why"]]
+            else:
+                told.append(execution["error"]["message"])
+        status, answer = gateway.json("POST", "/v1/contexts", {"language": language})
+        told.append(answer["error"]["message"])  # type: ignore[index]
+        assert status in (404, 500), (name, status)
+        for text in told:
+            assert all(word in text for word in words), (name, text)
+    _, listed = gateway.json("GET", "/v1/contexts")
+    assert all(context["default"] for context in listed["contexts"]), listed  # type: ignore[index]
+    gateway.wait_at_rest()
+
+
+def test_daytona_is_told_of_start_failures(make_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+    """As close reason, and the next run works once the kernelspec is right."""
+    script = tmp_path / "flaky"
+    script.write_text("#!/bin/sh\necho 'no luck today' >&2\nexit 9\n")
+    script.chmod(0o700)
+    write_spec(tmp_path, "python3", [str(script), "-f", "{connection_file}"], language="python")
+    gateway = make_gateway(env={"JUPYTER_PATH": str(tmp_path)}, ready=False)
+    until("the default kernel's end", lambda: "no luck today" in gateway.stderr)
+    status, answer = gateway.json("GET", "/ready", auth=False)
+    assert status == 503, answer
+    _, close, reason = daytona(gateway, {"code": "1"})
+    assert close == 1011
+    assert "exit code 9" in reason and "no luck today" in reason
+    status, made = gateway.json("POST", f"{DAYTONA}/context", {})
+    assert status == 200
+    _, close, reason = daytona(gateway, {"code": "1", "contextId": made["id"]})  # type: ignore[index]
+    assert (close, "no luck today" in reason) == (1011, True)
+    script.write_text(f'#!/bin/sh\nexec {" ".join(PYTHON)} "$@"\n')
+    frames, close, _ = daytona(gateway, {"code": "print(1)", "contextId": made["id"]})  # type: ignore[index]
+    assert ([f["text"] for f in frames], close) == (["1\n", "completed"], 1000)
+    assert daytona(gateway, {"code": "print(2)"})[1] == 1000
+    assert gateway.http("GET", "/ready")[0] == 200
+
+
+CWDS = {
+    "/nonexistent/dir": "does not exist",
+    "/etc/passwd": "is not a directory",
+    "relative": "is not an absolute path",
+}
+
+
+@pytest.mark.parametrize("cwd", CWDS)
+def test_cwd_that_is_none(gw: Gateway, cwd: str) -> None:
+    status, answer = gw.json("POST", f"{DAYTONA}/context", {"cwd": cwd})
+    assert (status, answer["message"]) == (400, f"cwd '{cwd}' {CWDS[cwd]}")  # type: ignore[index]
+    status, answer = gw.json("POST", "/v1/contexts", {"cwd": cwd})
+    assert (status, answer["error"]) == (400, {"code": "invalid", "message": f"cwd '{cwd}' {CWDS[cwd]}"})  # type: ignore[index]
+
+
+def test_cwd_that_vanishes(gw: Gateway, tmp_path: Path) -> None:
+    """The kernel dies after its folder went: the next run is told why."""
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    with Native(gw) as native:
+        context = native.context(cwd=str(cwd))
+        assert native.run("import os; print(os.getcwd())", context=context).text() == f"{cwd}\n"
+        cwd.rmdir()
+        assert native.run("print('still')", context=context).text() == "still\n"
+        assert native.run("os._exit(1)", context=context).how == "kernel_died"
+        said = native.run("print(1)", context=context)
+        assert (said.how, str(cwd) in said.one("done")["why"]) == ("kernel_died", True)
+        cwd.mkdir()
+        assert native.run("print(1)", context=context).text() == "1\n"
+
+
+@pytest.mark.parametrize("env", [{"A=B": "1"}, {"": "1"}, {"A": "x\0y"}, {"A": 1}, {"A": None}, ["A"], "A=1"])
+def test_bad_environment(gw: Gateway, env: object) -> None:
+    """Refused before anything is made: by each API, for a run and for a sandbox."""
+    for path, body in (
+        ("/v1/executions", {"code": "1", "envs": env}),
+        ("/v1/native/sandboxes", {"envs": env}),
+        ("/daytona/api/sandbox", {"env": env}),
+    ):
+        status, answer = gw.json("POST", path, body)
+        assert status == 400, (path, answer)
+        assert "env" in str(answer) or "\\u0000" in str(answer)
+    _, close, reason = daytona(gw, {"code": "1", "envs": env})
+    assert close in (1002, 1008) and reason
