@@ -30,13 +30,19 @@
 #define PROC_FILE_MAX 4194304 /* a larger environment is not read to its end */
 #define PROC_PATH_MAX 64
 #define PROC_STAT_MAX 1024
+#define UNSURE_MIN_MS 5
+#define UNSURE_MAX_MS 1280
 
 struct km_reaper {
+	struct loop *lp; /* borrowed */
 	struct loop_signal *sigchld;
-	struct loop_task again; /* more to reap than one pass took */
-	struct list running;    /* km_watch */
-	struct list ended;      /* km_watch: zombies, owner not told yet */
-	unsigned orphans;       /* killed in the last pass, not reaped yet */
+	struct loop_task again;   /* more to reap than one pass took */
+	struct loop_timer *later; /* pending: look at the unsure ones again */
+	uint64_t later_ms;        /* its next interval */
+	bool unsure;              /* a child had no environment in the last pass */
+	struct list running;      /* km_watch */
+	struct list ended;        /* km_watch: zombies, owner not told yet */
+	unsigned orphans;         /* killed in the last pass, not reaped yet */
 };
 
 struct km_watch {
@@ -121,15 +127,17 @@ read_stat(pid_t pid, pid_t *ret_parent, pid_t *ret_session)
 	return ok;
 }
 
-/* True if pid's environment names a kernel that does not run. */
+/* True if pid's environment names a kernel that does not run.  Where it has none, it may be
+ * between two programs (execve(2)): then it is looked at again. */
 static bool
-has_ended_id(const struct km_reaper *r, pid_t pid)
+has_ended_id(struct km_reaper *r, pid_t pid)
 {
 	struct buf b;
 	const char *id = NULL;
 
 	buf_init(&b, PROC_FILE_MAX);
-	(void)read_proc(pid, "environ", &b);
+	if (read_proc(pid, "environ", &b) && b.len == 0)
+		r->unsure = true;
 	for (size_t at = 0; at < b.len && id == NULL; at += strlen(b.data + at) + 1)
 		if (strncmp(b.data + at, ID_VAR, sizeof(ID_VAR) - 1) == 0)
 			id = b.data + at + sizeof(ID_VAR) - 1;
@@ -274,18 +282,45 @@ tell(struct km_reaper *r)
 	}
 }
 
+static void on_later(void *arg);
+
+static void
+pass(struct km_reaper *r)
+{
+	look(r);
+	r->orphans = 0;
+	r->unsure = false;
+	if (!sweep_children(r))
+		sweep_all(r);
+	if (!r->unsure) {
+		loop_timer_free(r->later);
+		r->later = NULL;
+	} else if (r->later == NULL && r->later_ms <= UNSURE_MAX_MS) {
+		r->later = loop_timer_new(r->lp, r->later_ms, on_later, r);
+		r->later_ms *= 2;
+	}
+	tell(r);
+	if (!reap_others(r))
+		loop_task_post(&r->again);
+}
+
+static void
+on_later(void *arg)
+{
+	struct km_reaper *r = arg;
+
+	loop_timer_free(r->later);
+	r->later = NULL;
+	pass(r);
+}
+
 static void
 on_sigchld(void *arg)
 {
 	struct km_reaper *r = arg;
 
-	look(r);
-	r->orphans = 0;
-	if (!sweep_children(r))
-		sweep_all(r);
-	tell(r);
-	if (!reap_others(r))
-		loop_task_post(&r->again);
+	r->later_ms = UNSURE_MIN_MS;
+	pass(r);
 }
 
 struct km_reaper *
@@ -296,6 +331,7 @@ km_reaper_new(struct loop *lp)
 	list_init(&r->running);
 	list_init(&r->ended);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L); /* fails on no kernel since 3.4 */
+	r->lp = lp;
 	loop_task_init(&r->again, lp, on_sigchld, r);
 	r->sigchld = loop_signal_new(lp, SIGCHLD, on_sigchld, r);
 	return r;
@@ -324,6 +360,7 @@ km_reaper_free(struct km_reaper *r)
 	forget_all(&r->running);
 	forget_all(&r->ended);
 	loop_task_cancel(&r->again);
+	loop_timer_free(r->later);
 	loop_signal_free(r->sigchld);
 	mem_free(r);
 }
@@ -357,7 +394,7 @@ unsigned
 km_reaper_pending(const struct km_reaper *r)
 {
 	struct list *it, *tmp;
-	unsigned n = r->orphans;
+	unsigned n = r->orphans + (r->later != NULL);
 
 	list_each (it, tmp, &r->running)
 		n++;

@@ -28,7 +28,7 @@ struct km_watch *km_reaper_watch(struct km_reaper *r, pid_t pid, const char *ker
 /* No more calls; a process still running goes on to be reaped silently.  NULL is fine. */
 void km_watch_free(struct km_watch *w);
 
-/* Processes that are not reaped yet, watched or forgotten: 0 when nothing is left. */
+/* Processes that are not reaped yet, watched, forgotten or orphaned: 0 when nothing is left. */
 unsigned km_reaper_pending(const struct km_reaper *r);
 
 #endif /* KM_REAPER_H */
