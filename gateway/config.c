@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "gateway/config_value.h"
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
@@ -104,63 +106,6 @@ field(const struct gw_config *cfg, const struct key *k)
 	return (char *)(uintptr_t)cfg + k->offset;
 }
 
-static void
-list_free(char **l)
-{
-	for (size_t i = 0; l != NULL && l[i] != NULL; i++)
-		mem_free(l[i]);
-	mem_free(l);
-}
-
-static void
-list_push(char ***l, const char *ptr, size_t len)
-{
-	size_t n = 0;
-	char *item = mem_new(len + 1);
-
-	while (*l != NULL && (*l)[n] != NULL)
-		n++;
-	*l = mem_realloc(*l, (n + 2) * sizeof(char *));
-	memcpy(item, ptr, len);
-	(*l)[n] = item;
-	(*l)[n + 1] = NULL;
-}
-
-/* Split value at commas and blanks and append what is between. */
-static void
-list_add(char ***l, const char *value)
-{
-	const char *p = value;
-
-	for (;;) {
-		size_t len;
-
-		p += strspn(p, ", \t");
-		len = strcspn(p, ", \t");
-		if (len == 0)
-			break;
-		list_push(l, p, len);
-		p += len;
-	}
-	if (*l == NULL)
-		*l = mem_new(sizeof(char *));
-}
-
-static bool
-is_choice(const char *choices, const char *value)
-{
-	size_t len = strlen(value);
-
-	for (const char *p = choices; p != NULL && *p != '\0'; p++) {
-		if (strncmp(p, value, len) == 0 && (p[len] == '|' || p[len] == '\0'))
-			return true;
-		p += strcspn(p, "|");
-		if (*p == '\0')
-			break;
-	}
-	return false;
-}
-
 static int
 parse_number(const struct key *k, const char *value, uint64_t *ret, struct err *err)
 {
@@ -176,46 +121,6 @@ parse_number(const struct key *k, const char *value, uint64_t *ret, struct err *
 		               value, (unsigned long long)k->min, (unsigned long long)k->max);
 	*ret = n;
 	return 0;
-}
-
-/* ~ and ${NAME:-default} at the start of a path. */
-static char *
-expand(const char *value)
-{
-	const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe) */
-	const char *sep = strstr(value, ":-");
-	const char *close = strchr(value, '}');
-	struct buf b;
-	char name[64];
-	char *rest;
-
-	buf_init(&b, 8192);
-	if (strncmp(value, "${", 2) == 0 && sep != NULL && close != NULL && close > sep &&
-	    (size_t)(sep - value - 2) < sizeof(name)) {
-		const char *set;
-
-		(void)snprintf(name, sizeof(name), "%.*s", (int)(sep - value - 2), value + 2);
-		set = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
-		if (set != NULL && set[0] != '\0')
-			(void)buf_printf(&b, "%s%s", set, close + 1);
-		else
-			(void)buf_printf(&b, "%.*s%s", (int)(close - sep - 2), sep + 2,
-			                 close + 1);
-	} else {
-		(void)buf_printf(&b, "%s", value);
-	}
-	rest = b.data[0] == '~' && b.data[1] == '/' && home != NULL ? b.data + 1 : NULL;
-	if (rest != NULL) {
-		struct buf whole;
-
-		buf_init(&whole, 8192);
-		(void)buf_printf(&whole, "%s%s", home, rest);
-		buf_fini(&b);
-		b = whole;
-	}
-	rest = mem_strdup(b.data);
-	buf_fini(&b);
-	return rest;
 }
 
 static int
@@ -234,15 +139,15 @@ set(struct gw_config *cfg, const struct key *k, const char *value, struct err *e
 		*(bool *)at = yes;
 		return 0;
 	case T_LIST:
-		list_add(at, value);
+		gw_config_value_split(at, value);
 		return 0;
 	case T_STRING:
 	default:
-		if (k->choices != NULL && !is_choice(k->choices, value))
+		if (k->choices != NULL && !gw_config_value_is_choice(k->choices, value))
 			return err_set(err, -EINVAL, "%s = %.40s: expected %s", k->name, value,
 			               k->choices);
 		mem_free(*(char **)at);
-		*(char **)at = expand(value);
+		*(char **)at = gw_config_value_expand(value);
 		return 0;
 	}
 }
@@ -303,7 +208,7 @@ static void
 values_fini(struct values *v)
 {
 	for (size_t i = 0; i < KEYS; i++)
-		list_free(v->list[i]);
+		gw_config_value_free_list(v->list[i]);
 }
 
 static int
@@ -313,41 +218,81 @@ say(struct values *v, const char *name, const char *value, struct err *err)
 	int rc = find_key(name, &k, err);
 
 	if (rc == 0)
-		list_push(&v->list[k - keys], value, strlen(value));
+		gw_config_value_push(&v->list[k - keys], value, strlen(value));
 	return rc;
 }
 
+/* Put before err's text where file path gives name for the n-th time, from 0.  Returns rc. */
 static int
-apply(struct gw_config *cfg, const struct values *v, struct err *err)
+at_line(const char *path, const char *name, size_t n, int rc, struct err *err)
+{
+	const struct err why = *err;
+	FILE *f = fopen(path, "re");
+	size_t len = strlen(name);
+	char *line = NULL;
+	size_t cap = 0;
+	unsigned number = 0;
+	bool found = false;
+
+	while (f != NULL && !found && getline(&line, &cap, f) >= 0) {
+		number++;
+		found = strncmp(line, name, len) == 0 &&
+		        strchr(" \t\r\n=", line[len]) != NULL && n-- == 0;
+	}
+	free(line);
+	if (f != NULL)
+		(void)fclose(f);
+	return err_set(err, rc, "%.60s:%u: %s", path, number, why.text);
+}
+
+/* path is the file that v came from, or NULL. */
+static int
+apply(struct gw_config *cfg, const struct values *v, const char *path, struct err *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < KEYS && rc == 0; i++) {
 		if (v->list[i] != NULL && keys[i].type == T_LIST) {
-			list_free(*(char ***)field(cfg, &keys[i]));
+			gw_config_value_free_list(*(char ***)field(cfg, &keys[i]));
 			*(char ***)field(cfg, &keys[i]) = NULL;
 		}
-		for (size_t j = 0; v->list[i] != NULL && v->list[i][j] != NULL && rc == 0; j++)
+		for (size_t j = 0; v->list[i] != NULL && v->list[i][j] != NULL && rc == 0;
+		     j++) {
 			rc = set(cfg, &keys[i], v->list[i][j], err);
+			if (rc != 0 && path != NULL)
+				rc = at_line(path, keys[i].name, j, rc, err);
+		}
 	}
 	return rc;
 }
 
 static int
+read_item(zconfig_t *item, struct values *v, struct err *err)
+{
+	if (zconfig_child(item) != NULL)
+		return err_set(err, -EINVAL, "'%.60s' has indented lines below it",
+		               zconfig_name(item));
+	return say(v, zconfig_name(item), zconfig_value(item), err);
+}
+
+static int
 read_file(const char *path, struct values *v, struct err *err)
 {
-	zconfig_t *root = zconfig_load(path);
+	struct stat st;
+	zconfig_t *root = NULL;
 	zconfig_t *item;
-	struct err why;
 	int rc = 0;
 
+	if (stat(path, &st) != 0)
+		return err_set(err, -EINVAL, "cannot read %.100s: %s", path, strerror(errno));
+	if (!S_ISDIR(st.st_mode)) /* to zconfig, a folder is an empty file */
+		root = zconfig_load(path);
 	if (root == NULL)
-		return err_set(err, -EINVAL,
-		               "cannot read %.100s: missing, or not `key = value` lines", path);
+		return err_set(err, -EINVAL, "cannot read %.100s as `key = value` lines", path);
 	for (item = zconfig_child(root); item != NULL && rc == 0; item = zconfig_next(item)) {
-		rc = say(v, zconfig_name(item), zconfig_value(item), &why);
+		rc = read_item(item, v, err);
 		if (rc != 0)
-			(void)err_set(err, rc, "%.60s: %s", path, why.text);
+			rc = at_line(path, zconfig_name(item), 0, rc, err);
 	}
 	zconfig_destroy(&root);
 	return rc;
@@ -434,13 +379,13 @@ gw_config_load(int argc, char **argv, struct gw_config **ret, struct err *err)
 	if (rc == 0)
 		rc = read_environment(&env, err);
 	if (rc == 0)
-		rc = apply(cfg, &defaults, err);
+		rc = apply(cfg, &defaults, NULL, err);
 	if (rc == 0)
-		rc = apply(cfg, &file, err);
+		rc = apply(cfg, &file, path, err);
 	if (rc == 0)
-		rc = apply(cfg, &env, err);
+		rc = apply(cfg, &env, NULL, err);
 	if (rc == 0)
-		rc = apply(cfg, &args, err);
+		rc = apply(cfg, &args, NULL, err);
 	if (rc == 0)
 		rc = check(cfg, err);
 	values_fini(&defaults);
@@ -463,7 +408,7 @@ gw_config_free(struct gw_config *cfg)
 		if (keys[i].type == T_STRING)
 			mem_free(*(char **)field(cfg, &keys[i]));
 		else if (keys[i].type == T_LIST)
-			list_free(*(char ***)field(cfg, &keys[i]));
+			gw_config_value_free_list(*(char ***)field(cfg, &keys[i]));
 	}
 	mem_free(cfg);
 }
@@ -509,6 +454,22 @@ gw_config_fixed_difference(const struct gw_config *a, const struct gw_config *b)
 	return found;
 }
 
+/* As it would be written: a path that is the default's in this environment as the default. */
+static void
+print_setting(const struct gw_config *cfg, const struct key *k, struct buf *b)
+{
+	const char *value = k->type == T_STRING ? *(char *const *)field(cfg, k) : "";
+	char *def = gw_config_value_expand(k->def);
+
+	if (k->type == T_STRING && strcmp(def, value) == 0)
+		(void)buf_printf(b, "%s", k->def);
+	else if (strchr(value, '#') != NULL) /* would begin a comment */
+		(void)buf_printf(b, "\"%s\"", value);
+	else
+		print_value(cfg, k, b);
+	mem_free(def);
+}
+
 void
 gw_config_print(const struct gw_config *cfg, struct buf *b)
 {
@@ -517,7 +478,7 @@ gw_config_print(const struct gw_config *cfg, struct buf *b)
 	for (size_t i = 0; i < KEYS; i++) {
 		(void)buf_printf(b, "\n# %s%s\n%s = ", keys[i].help,
 		                 keys[i].fixed ? "" : " (reloadable)", keys[i].name);
-		print_value(cfg, &keys[i], b);
+		print_setting(cfg, &keys[i], b);
 		(void)buf_printf(b, "\n");
 	}
 }
