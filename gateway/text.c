@@ -5,19 +5,23 @@
 
 #include "wire/base/mem.h"
 
-/* Length of the ANSI escape sequence at p (ECMA-48: CSI parameters and a final byte), or 0. */
+/* Length of the escape sequence at p (ECMA-48: ESC and a byte, or CSI, parameters and a final
+ * byte), or 0.  It never ends inside a character: what is no sequence is a lone ESC. */
 static size_t
 escape_len(const char *p, const char *end)
 {
-	const char *q = p + 2;
+	const char *q = p + 1;
 
-	if (end - p < 2 || p[0] != '\x1b')
+	if (p[0] != '\x1b')
 		return 0;
-	if (p[1] != '[')
-		return 2;
-	while (q < end && (unsigned char)*q >= 0x20 && (unsigned char)*q < 0x40)
+	if (q < end && *q == '[') {
+		do
+			q++;
+		while (q < end && (unsigned char)*q >= 0x20 && (unsigned char)*q < 0x40);
+	}
+	if (q < end && (unsigned char)*q >= 0x20 && (unsigned char)*q < 0x7f)
 		q++;
-	return (size_t)(q < end ? q + 1 - p : q - p);
+	return (size_t)(q - p);
 }
 
 static char *
@@ -44,10 +48,10 @@ gw_text_traceback(const json_t *lines)
 	char *text;
 	char *out;
 
-	json_array_foreach(lines, i, line) total += json_string_length(line) + 1;
+	json_array_foreach (lines, i, line)
+		total += json_string_length(line) + 1;
 	text = out = mem_new(total);
-	json_array_foreach(lines, i, line)
-	{
+	json_array_foreach (lines, i, line) {
 		if (!json_is_string(line))
 			continue;
 		out = put_plain(out, json_string_value(line), json_string_length(line));

@@ -1,0 +1,110 @@
+/* Unit test of gateway/text: tracebacks without terminal sequences, always valid UTF-8. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/text.h"
+#include "wire/base/mem.h"
+#include "wire/base/utf8.h"
+
+static void
+is(json_t *lines, const char *want)
+{
+	char *text = gw_text_traceback(lines);
+
+	if (strcmp(text, want) != 0)
+		fail_msg("\"%s\" instead of \"%s\"", text, want);
+	mem_free(text);
+	json_decref(lines);
+}
+
+static void
+lines_become_text(void **state)
+{
+	(void)state;
+	is(NULL, "");
+	is(json_array(), "");
+	is(json_string("no list"), "");
+	is(json_pack("[s]", ""), "");
+	is(json_pack("[s, s]", "a", "b"), "a\nb\n");
+	is(json_pack("[s, s]", "a\n", "b\nc\n\n"), "a\nb\nc\n\n");
+	is(json_pack("[s, i, n, [s], s]", "a", 1, "x", "b"), "a\nb\n");
+	is(json_pack("[s, s, s]", "a", "", "b"), "a\nb\n");
+	is(json_pack("[s%]", "a\0b", (size_t)3), "ab\n");
+}
+
+static void
+terminal_sequences_go(void **state)
+{
+	(void)state;
+	is(json_pack("[s]", "\x1b[0;31mValueError\x1b[0m: x"), "ValueError: x\n");
+	is(json_pack("[s]", "\x1b[38;5;28;01mdef\x1b[39;00m"), "def\n");
+	is(json_pack("[s]", "\x1b[?25lx\x1b[K"), "x\n");
+	is(json_pack("[s]", "\x1b"
+	                    "Mx"),
+	   "x\n");
+	is(json_pack("[s]", "\x1b[mx"), "x\n");
+	/* sequences that are none */
+	is(json_pack("[s]", "x\x1b"), "x\n");
+	is(json_pack("[s]", "x\x1b["), "x\n");
+	is(json_pack("[s]", "x\x1b[1;2"), "x\n");
+	is(json_pack("[s]", "\x1b\x1b[1mx"), "x\n");
+	is(json_pack("[s]", "\x1b\xc3\xa9"), "\xc3\xa9\n");
+	is(json_pack("[s]", "\x1b[1\xe2\x82\xac"
+	                    "1"),
+	   "\xe2\x82\xac"
+	   "1\n");
+	is(json_pack("[s]", "\x1b\n\x1b[\nx"), "\n\nx\n");
+}
+
+static void
+characters_stay_whole_behind_every_start_of_a_sequence(void **state)
+{
+	static const char *const starts[] = {"\x1b", "\x1b[", "\x1b[1;2", "\x1b]", "\x1b(", ""};
+
+	(void)state;
+	for (unsigned c = 0x80; c < 0x110000; c += c < 0x900 ? 1 : 977) {
+		char utf[5] = {0};
+
+		if (c >= 0xd800 && c < 0xe000)
+			continue;
+		if (c < 0x800) {
+			utf[0] = (char)(0xc0 | c >> 6);
+			utf[1] = (char)(0x80 | (c & 0x3f));
+		} else if (c < 0x10000) {
+			utf[0] = (char)(0xe0 | c >> 12);
+			utf[1] = (char)(0x80 | (c >> 6 & 0x3f));
+			utf[2] = (char)(0x80 | (c & 0x3f));
+		} else {
+			utf[0] = (char)(0xf0 | c >> 18);
+			utf[1] = (char)(0x80 | (c >> 12 & 0x3f));
+			utf[2] = (char)(0x80 | (c >> 6 & 0x3f));
+			utf[3] = (char)(0x80 | (c & 0x3f));
+		}
+		for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+			json_t *l = json_pack("[s+]", starts[i], utf);
+			char *text = gw_text_traceback(l);
+
+			assert_true(utf8_valid(text, strlen(text)));
+			assert_non_null(strstr(text, utf));
+			mem_free(text);
+			json_decref(l);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(lines_become_text),
+	    cmocka_unit_test(terminal_sequences_go),
+	    cmocka_unit_test(characters_stay_whole_behind_every_start_of_a_sequence),
+	};
+
+	return cmocka_run_group_tests_name("gw/text", tests, NULL, NULL);
+}
