@@ -17,6 +17,7 @@ gw_files_mkdirs(const char *path, struct err *err)
 {
 	char *copy = mem_strdup(path);
 	char *p = copy;
+	struct stat st;
 	int rc = 0;
 
 	do {
@@ -30,6 +31,8 @@ gw_files_mkdirs(const char *path, struct err *err)
 			*p = '/';
 	} while (p != NULL && rc == 0);
 	mem_free(copy);
+	if (rc == 0 && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+		rc = err_set(err, -EIO, "%s is not a folder", path);
 	return rc;
 }
 

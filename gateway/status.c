@@ -17,6 +17,7 @@ static const struct {
     {-EEXIST, 409, "exists"},
     {-EMSGSIZE, 413, "too_large"},
     {-EBUSY, 429, "busy"},
+    {-ENOMEM, 429, "busy"},
     {-ECANCELED, 503, "stopping"},
     {-ETIMEDOUT, 504, "timeout"},
     {-EIO, 500, "failed"}, /* last: stands for every other code */
