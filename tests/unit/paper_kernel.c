@@ -179,6 +179,7 @@ km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *
 	k = mem_new(sizeof(*k));
 	k->ops = *ops;
 	k->arg = arg;
+	k->spec = cfg->spec;
 	k->env = json_deep_copy(cfg->env);
 	(void)snprintf(k->cwd, sizeof(k->cwd), "%s", cfg->cwd);
 	counts[KM_STARTING]++;
@@ -286,6 +287,12 @@ enum km_kstate
 km_kernel_state(const struct km_kernel *k)
 {
 	return k->state;
+}
+
+const struct km_spec *
+km_kernel_spec(const struct km_kernel *k)
+{
+	return k->spec;
 }
 
 pid_t

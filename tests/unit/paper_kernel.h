@@ -18,6 +18,7 @@
 struct km_kernel {
 	struct list node; /* in paper_kernels */
 	enum km_kstate state;
+	const struct km_spec *spec; /* borrowed */
 	struct km_kernel_ops ops;
 	void *arg;
 	bool in_flight; /* an execute_request is */

@@ -1,0 +1,155 @@
+/* Unit test of gateway/sandbox: what makes one, names, variables, the end of one. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/gw_rig.h"
+#include "tests/unit/km_run.h"
+#include "wire/base/err.h"
+
+static void
+variables(void **state)
+{
+	static const struct {
+		const char *json;
+		int rc;
+		const char *says;
+	} cases[] = {
+	    {"null", 0, ""},
+	    {"{}", 0, ""},
+	    {"{\"A\": \"1\", \"\xc3\xa9\": \"\"}", 0, ""},
+	    {"[]", -EINVAL, "envs is not an object"},
+	    {"\"A=1\"", -EINVAL, "envs is not an object"},
+	    {"{\"A\": 1}", -EINVAL, "envs.A is not a string"},
+	    {"{\"A\": null}", -EINVAL, "envs.A is not a string"},
+	    {"{\"\": \"1\"}", -EINVAL, "cannot be a variable's name"},
+	    {"{\"A=B\": \"1\"}", -EINVAL, "'A=B' cannot be a variable's name"},
+	    {"{\"A\": \"x\\u0000y\"}", -EINVAL, "envs.A holds a NUL"},
+	};
+
+	(void)state;
+	assert_int_equal(gw_env_check(NULL, "envs", NULL), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *o = json_loads(cases[i].json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+		struct err err = {""};
+
+		assert_non_null(o);
+		assert_int_equal(gw_env_check(o, "envs", &err), cases[i].rc);
+		if (strstr(err.text, cases[i].says) == NULL)
+			fail_msg("%s: %s", cases[i].json, err.text);
+		json_decref(o);
+	}
+}
+
+static void
+a_sandbox_gives_its_kernels_home_and_variables(void **state)
+{
+	struct rig *r = rig_ready();
+	json_t *env = json_pack("{s:s}", "A", "1");
+	const struct gw_sandbox_request rq = {.name = "mine", .env = env, .labels = env};
+	struct gw_sandbox *sb;
+	struct gw_ctx *c;
+	struct stat st;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), 0);
+	json_object_set_new(env, "A", json_string("changed later"));
+	json_decref(env);
+	assert_ptr_equal(gw_sandbox_find(r->core, "mine"), sb);
+	assert_ptr_equal(gw_sandbox_find(r->core, sb->id.id), sb);
+	assert_null(gw_sandbox_find(r->core, "yours"));
+	assert_string_equal(json_string_value(json_object_get(sb->labels, "A")), "1");
+	assert_int_equal(stat(sb->home, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(gw_ctx_default(sb, "python", &c, &err), 0);
+	assert_string_equal(json_string_value(json_object_get(paper_newest()->env, "A")), "1");
+	assert_string_equal(paper_newest()->cwd, sb->home);
+	assert_null(gw_ctx_find(r->sandbox, gw_ctx_id(c))); /* it is in the other one */
+	assert_ptr_equal(gw_ctx_find_any(r->core, gw_ctx_id(c)), c);
+	rig_free(r);
+}
+
+static void
+what_is_refused(void **state)
+{
+	struct rig *r = rig_ready();
+	json_t *bad = json_pack("{s:i}", "A", 1);
+	struct gw_sandbox_request rq = {.name = "one"};
+	struct gw_sandbox *sb;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), 0);
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), -EEXIST);
+	rq.name = sb->id.id; /* another one's id */
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), -EEXIST);
+	rq.name = GW_SANDBOX_DEFAULT;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), -EEXIST);
+	rq.name = "two";
+	rq.env = bad;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "env.A"));
+	rq.env = NULL;
+	rq.labels = bad;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "labels.A"));
+	rq.labels = NULL;
+	r->cfg->max_sandboxes = 2;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "max_sandboxes"));
+	assert_int_equal(gw_metric[GW_M_SANDBOXES], 2);
+	json_decref(bad);
+	rig_free(r);
+}
+
+static bool
+is_gone(void *arg)
+{
+	struct stat st;
+
+	return stat(arg, &st) != 0;
+}
+
+static void
+deletion_takes_everything(void **state)
+{
+	struct rig *r = rig_ready();
+	const struct gw_sandbox_request rq = {.name = "mine"};
+	struct tape *t = tape_new();
+	struct gw_sandbox *sb;
+	struct gw_ctx *c;
+	struct err err;
+	char home[512];
+
+	(void)state;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), 0);
+	assert_int_equal(gw_ctx_new(sb, NULL, NULL, &c, &err), 0);
+	(void)rig_exec(c, "1", t);
+	(void)snprintf(home, sizeof(home), "%s", sb->home);
+	gw_sandbox_delete(sb, "sandbox deleted");
+	assert_null(gw_sandbox_find(r->core, "mine"));
+	assert_true(run_until(r->lp, is_gone, home));
+	assert_string_equal(tape_text(t), "1 accepted 0|2 done aborted: sandbox deleted");
+	tape_free(t);
+	rig_free(r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(variables),
+	    cmocka_unit_test(a_sandbox_gives_its_kernels_home_and_variables),
+	    cmocka_unit_test(what_is_refused),
+	    cmocka_unit_test(deletion_takes_everything),
+	};
+
+	return cmocka_run_group_tests_name("gw/sandbox", tests, NULL, NULL);
+}
