@@ -740,6 +740,9 @@ async def test_two_gateways_on_one_machine(gateway: Gateway, make_gateway: Any) 
         await ask(other, {"code": "1"}, auth=False, headers={"Authorization": f"Bearer {gateway.token}"})
 
 
+CHANNELS = 5  # of one kernel
+
+
 async def test_a_hundred_contexts_leave_nothing(make_gateway: Any) -> None:
     """Created, used and deleted: no process, descriptor or file stays (the rest is checked on stop)."""
     own: Gateway = make_gateway()
@@ -774,8 +777,13 @@ async def test_a_hundred_contexts_leave_nothing(make_gateway: Any) -> None:
     await asyncio.to_thread(own.wait_gauge, "kernels", 1)
 
     def more() -> dict[str, collections.Counter[str]]:
+        """What is there now and was not. The kernel that stays opens some channels when they are first
+        used, two descriptors each: a few do not count, a hundred contexts would leave a hundred."""
         now = held()
-        return {kind: collections.Counter(now[kind]) - collections.Counter(before[kind]) for kind in now}
+        new = {kind: collections.Counter(now[kind]) - collections.Counter(before[kind]) for kind in now}
+        if new["fds"].total() <= 2 * CHANNELS:
+            new["fds"].clear()
+        return new
 
     try:
         await asyncio.to_thread(until, "", lambda: not any(more().values()), 20)
