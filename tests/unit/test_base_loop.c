@@ -1,4 +1,5 @@
 /* Unit test of wire/base/loop: order, freeing inside callbacks, and no call after a free. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -284,6 +285,57 @@ write_side_and_hang_up(void **state)
 	close(s[0]);
 }
 
+/* Two ends of a TCP connection: only these can be reset. */
+static void
+tcp_pair(int ret[2])
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sin);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(listener, (struct sockaddr *)&sin, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&sin, &len), 0);
+	ret[1] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(ret[1], (struct sockaddr *)&sin, len), 0);
+	ret[0] = accept(listener, NULL, NULL);
+	assert_true(ret[0] >= 0);
+	(void)close(listener);
+}
+
+static void
+on_byte(void *arg, unsigned events)
+{
+	char byte;
+	ssize_t n = recv(*(int *)arg, &byte, 1, 0);
+
+	assert_true((events & LOOP_READ) != 0);
+	w->trace[strlen(w->trace)] = (char)(n < 0 ? 'E' : n == 0 ? '.' : byte);
+	if (n <= 0)
+		loop_stop(w->lp);
+}
+
+/* What came before a reset is read, one call at a time, and then the reset is. */
+static void
+a_reset_does_not_end_the_watch(void **state)
+{
+	const struct linger abort_on_close = {.l_onoff = 1};
+	int pair[2];
+
+	(void)state;
+	tcp_pair(pair);
+	assert_int_equal(write(pair[1], "ab", 2), 2);
+	(void)setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &abort_on_close,
+	                 sizeof(abort_on_close));
+	(void)close(pair[1]);
+	w->fds[0] = loop_fd_new(w->lp, pair[0], LOOP_READ, on_byte, &pair[0]);
+	loop_run(w->lp);
+	assert_true(strcmp(w->trace, "abE") == 0 || strcmp(w->trace, "E") == 0);
+	loop_fd_free(w->fds[0]);
+	(void)close(pair[0]);
+}
+
 static void
 bad_descriptor_is_refused(void **state)
 {
@@ -366,6 +418,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(freed_descriptor_that_is_due_is_silent, setup,
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(write_side_and_hang_up, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_reset_does_not_end_the_watch, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_descriptor_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(signals_arrive_on_the_loop, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_waits_runs_before_the_end, setup, teardown),

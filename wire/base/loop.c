@@ -188,13 +188,28 @@ loop_timer_free(struct loop_timer *t)
 	uv_close((uv_handle_t *)&t->uv, on_close);
 }
 
+static void on_poll(uv_poll_t *h, int status, int events);
+
+static void
+start_poll(struct loop_fd *w)
+{
+	int uv_events = 0;
+
+	if ((w->events & LOOP_READ) != 0)
+		uv_events |= UV_READABLE;
+	if ((w->events & LOOP_WRITE) != 0)
+		uv_events |= UV_WRITABLE;
+	(void)uv_poll_start(&w->uv, uv_events, on_poll);
+}
+
 static void
 on_poll(uv_poll_t *h, int status, int events)
 {
 	struct loop_fd *w = h->data;
 	unsigned e = 0;
 
-	if (status < 0) { /* let its reader or writer meet the error */
+	if (status < 0) {      /* let its reader or writer meet the error */
+		start_poll(w); /* libuv stopped it, but there may be more to read before that */
 		w->fn(w->arg, w->events);
 		return;
 	}
@@ -210,7 +225,7 @@ struct loop_fd *
 loop_fd_new(struct loop *lp, int fd, unsigned events, loop_fd_fn *fn, void *arg)
 {
 	struct loop_fd *w = mem_new(sizeof(*w));
-	int uv_events = 0, rc = uv_poll_init(&lp->uv, &w->uv, fd);
+	int rc = uv_poll_init(&lp->uv, &w->uv, fd);
 
 	if (rc < 0) {
 		mem_free(w);
@@ -222,11 +237,7 @@ loop_fd_new(struct loop *lp, int fd, unsigned events, loop_fd_fn *fn, void *arg)
 	w->fn = fn;
 	w->arg = arg;
 	w->uv.data = w;
-	if ((events & LOOP_READ) != 0)
-		uv_events |= UV_READABLE;
-	if ((events & LOOP_WRITE) != 0)
-		uv_events |= UV_WRITABLE;
-	(void)uv_poll_start(&w->uv, uv_events, on_poll);
+	start_poll(w);
 	lp->registered++;
 	return w;
 }
