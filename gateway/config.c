@@ -476,10 +476,14 @@ gw_config_print(const struct gw_config *cfg, struct buf *b)
 	(void)buf_printf(
 	    b, "# kernelbridge: every setting.  A line starting with # is a comment.\n");
 	for (size_t i = 0; i < KEYS; i++) {
-		(void)buf_printf(b, "\n# %s%s\n%s = ", keys[i].help,
-		                 keys[i].fixed ? "" : " (reloadable)", keys[i].name);
-		print_setting(cfg, &keys[i], b);
-		(void)buf_printf(b, "\n");
+		struct buf value;
+
+		buf_init(&value, MIB);
+		print_setting(cfg, &keys[i], &value);
+		(void)buf_printf(b, "\n# %s%s\n%s =%s%s\n", keys[i].help,
+		                 keys[i].fixed ? "" : " (reloadable)", keys[i].name,
+		                 value.len > 0 ? " " : "", value.data);
+		buf_fini(&value);
 	}
 }
 
