@@ -11,6 +11,10 @@ if not sys.flags.safe_path:
 # Start-up makes many objects and no garbage: collecting costs a tenth of it and finds nothing.
 gc.disable()
 
+from kernelbridge_kernel.lazy import defer_jupyter_client  # noqa: E402
+
+defer_jupyter_client()
+
 from kernelbridge_kernel.app import KernelApp  # noqa: E402
 
 if __name__ == "__main__":
