@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "wire/base/buf.h"
 #include "wire/base/mem.h"
+#include "wire/base/utf8.h"
 
 /* Length of the escape sequence at p (ECMA-48: ESC and a byte, or CSI, parameters and a final
  * byte), or 0.  It never ends inside a character: what is no sequence is a lone ESC. */
@@ -60,4 +62,28 @@ gw_text_traceback(const json_t *lines)
 	}
 	*out = '\0';
 	return text;
+}
+
+json_t *
+gw_text_ends(struct wire_slice text, size_t max)
+{
+	const char *p = text.ptr;
+	size_t head;
+	size_t tail;
+	struct buf b;
+	json_t *s;
+
+	if (text.len <= max)
+		return json_stringn(text.len > 0 ? p : "", text.len);
+	head = utf8_span(p, max / 2);
+	tail = text.len - max / 2;
+	while (tail < text.len && ((unsigned char)p[tail] & 0xC0) == 0x80)
+		tail++;
+	buf_init(&b, max + 64); /* so that it all fits */
+	(void)buf_append(&b, p, head);
+	(void)buf_printf(&b, "\n... %zu bytes left out ...\n", tail - head);
+	(void)buf_append(&b, p + tail, text.len - tail);
+	s = json_stringn(b.data, b.len);
+	buf_fini(&b);
+	return s;
 }

@@ -231,8 +231,7 @@ has_labels(const struct gw_sandbox *sb, json_t *labels)
 	const char *key;
 	json_t *want;
 
-	json_object_foreach(labels, key, want)
-	{
+	json_object_foreach (labels, key, want) {
 		if (!json_equal(json_object_get(sb->labels, key), want))
 			return false;
 	}
@@ -250,20 +249,21 @@ matches(const struct gw_sandbox *sb, const struct filter *f)
 	       has_labels(sb, f->labels);
 }
 
+/* Read the query value what, if there is one, to *ret. */
 static int
-number(const char *what, const char *text, uint64_t def, uint64_t max, uint64_t *ret,
+number(const struct gw_http *x, const char *what, unsigned min, uint64_t max, uint64_t *ret,
        struct err *err)
 {
+	const char *text = gw_http_query(x, what);
 	char *end;
 	unsigned long long n;
 
-	*ret = def;
 	if (text == NULL || text[0] == '\0')
 		return 0;
 	n = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n > max)
-		return err_set(err, -EINVAL, "%s=%.40s: expected a number up to %llu", what,
-		               text, (unsigned long long)max);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n < min || n > max)
+		return err_set(err, -EINVAL, "%s=%.40s: expected a number from %u to %llu",
+		               what, text, min, (unsigned long long)max);
 	*ret = n;
 	return 0;
 }
@@ -272,11 +272,10 @@ static int
 read_filter(const struct gw_http *x, struct filter *f, struct err *err)
 {
 	const char *labels = gw_http_query(x, "labels");
-	int rc = number("limit", gw_http_query(x, "limit"), LIST_LIMIT, LIST_LIMIT_MAX,
-	                &f->limit, err);
+	int rc = number(x, "limit", 1, LIST_LIMIT_MAX, &f->limit, err);
 
 	if (rc == 0)
-		rc = number("cursor", gw_http_query(x, "cursor"), 0, UINT32_MAX, &f->skip, err);
+		rc = number(x, "cursor", 0, UINT32_MAX, &f->skip, err);
 	f->id = gw_http_query(x, "id");
 	f->name = gw_http_query(x, "name");
 	f->states = gw_http_query(x, "states");
@@ -293,7 +292,7 @@ read_filter(const struct gw_http *x, struct filter *f, struct err *err)
 static void
 list_sandboxes(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	struct filter f = {0};
+	struct filter f = {.limit = LIST_LIMIT};
 	json_t *items = json_array();
 	json_t *cursor = NULL;
 	uint64_t at = 0;
@@ -304,8 +303,7 @@ list_sandboxes(struct gw_core *core, struct gw_http *x, const char *body, size_t
 
 	(void)body;
 	(void)len;
-	list_each(it, tmp, &core->sandboxes)
-	{
+	list_each (it, tmp, &core->sandboxes) {
 		const struct gw_sandbox *sb = list_entry(it, struct gw_sandbox, node);
 		char next[24];
 

@@ -16,15 +16,21 @@
 #include "wire/base/err.h"
 #include "wire/base/log.h"
 #include "wire/base/mem.h"
+#include "wire/msg.h"
 
 #define CLOSE_OK        1000
 #define CLOSE_PROTOCOL  1002
 #define CLOSE_POLICY    1008
 #define CLOSE_FAILED    1011
 #define CLOSE_TIMEOUT   4008
-#define TIMEOUT_DEFAULT 600           /* s; Daytona's own */
-#define TIMEOUT_MAX     (1LL << 40)   /* s: no timeout, in effect */
-#define RICH_MAX        (1024 * 1024) /* aiohttp refuses messages over 4 MiB */
+#define TIMEOUT_DEFAULT 600         /* s; Daytona's own */
+#define TIMEOUT_MAX     (1LL << 40) /* s: no timeout, in effect */
+
+/* No frame is over 1 MiB, Daytona's own limit; aiohttp refuses 4 MiB.  A byte of text takes up to six in
+ * JSON. */
+#define RICH_MAX  (1000 * 1024)
+#define TEXT_MAX  (64 * 1024) /* of a traceback, and of an error's value */
+#define LABEL_MAX 1024        /* of an error's name, and of a display's id */
 
 struct session {
 	struct gw_sink sink;
@@ -58,6 +64,18 @@ types_fit(const json_t *root, const json_t *code, const json_t *context, const j
 	       (is_absent(timeout) || json_is_integer(timeout));
 }
 
+static bool
+has_nul(const json_t *v)
+{
+	return json_is_string(v) && strlen(json_string_value(v)) != json_string_length(v);
+}
+
+static int
+no_context(const char *id, struct err *err)
+{
+	return err_set(err, CLOSE_POLICY, "context not found: %.80s", id);
+}
+
 int
 gw_daytona_parse(const char *msg, size_t len, struct gw_daytona_request *ret, struct err *err)
 {
@@ -80,6 +98,8 @@ gw_daytona_parse(const char *msg, size_t len, struct gw_daytona_request *ret, st
 		rc = bad_json(err);
 	else if (gw_env_check(envs, "envs", &why) != 0)
 		rc = err_set(err, CLOSE_POLICY, "%s", why.text);
+	else if (has_nul(context))
+		rc = no_context(json_string_value(context), err);
 	if (rc != 0) {
 		json_decref(root);
 		return rc;
@@ -119,7 +139,9 @@ rich_frame(const char *type, const struct gw_event *ev)
 	else
 		json_object_set_new(f, "omitted_bytes", json_integer((json_int_t)size));
 	if (ev->id != NULL)
-		json_object_set_new(f, "displayId", json_string(ev->id));
+		json_object_set_new(
+		    f, "displayId",
+		    gw_text_ends((struct wire_slice){ev->id, strlen(ev->id)}, LABEL_MAX));
 	return f;
 }
 
@@ -149,22 +171,30 @@ gw_daytona_frame(const struct gw_event *ev)
 	}
 }
 
+static json_t *
+error_frame(struct wire_slice name, struct wire_slice value, struct wire_slice traceback)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "type", "error", "text", "", "name",
+	                 gw_text_ends(name, LABEL_MAX), "value", gw_text_ends(value, TEXT_MAX),
+	                 "traceback", gw_text_ends(traceback, TEXT_MAX));
+}
+
 json_t *
 gw_daytona_error_frame(const struct gw_event *ev)
 {
-	json_t *f;
+	const json_t *p = ev->plain;
+	struct wire_slice name = {ev->name, strlen(ev->name)};
 	char *traceback;
+	json_t *f;
 
 	if (strcmp(ev->name, "SystemExit") == 0)
 		return NULL;
-	if (ev->plain != NULL)
-		return json_pack("{s:s, s:s, s:O, s:O, s:O}", "type", "error", "text", "",
-		                 "name", json_object_get(ev->plain, "name"), "value",
-		                 json_object_get(ev->plain, "value"), "traceback",
-		                 json_object_get(ev->plain, "traceback"));
+	if (p != NULL)
+		return error_frame(wire_msg_text(json_object_get(p, "name")),
+		                   wire_msg_text(json_object_get(p, "value")),
+		                   wire_msg_text(json_object_get(p, "traceback")));
 	traceback = gw_text_traceback(ev->traceback);
-	f = json_pack("{s:s, s:s, s:s, s:s%, s:s}", "type", "error", "text", "", "name",
-	              ev->name, "value", ev->text.ptr, ev->text.len, "traceback", traceback);
+	f = error_frame(name, ev->text, (struct wire_slice){traceback, strlen(traceback)});
 	mem_free(traceback);
 	return f;
 }
@@ -265,7 +295,7 @@ begin(struct session *s, const struct gw_daytona_request *rq, struct err *err)
 		return err_set(err, CLOSE_FAILED, "failed to get default context: %s",
 		               why.text);
 	if (ctx == NULL)
-		return err_set(err, CLOSE_POLICY, "context not found: %.80s", rq->context);
+		return no_context(rq->context, err);
 	if (gw_exec_new(ctx, &rq->rq, &ex, err) != 0)
 		return CLOSE_FAILED;
 	gw_sink_hook(&s->sink, ex, 0);

@@ -97,12 +97,37 @@ characters_stay_whole_behind_every_start_of_a_sequence(void **state)
 	}
 }
 
+static void
+ends_are(const char *text, size_t len, size_t max, const char *want)
+{
+	json_t *s = gw_text_ends((struct wire_slice){text, len}, max);
+
+	assert_non_null(s);
+	assert_string_equal(json_string_value(s), want);
+	json_decref(s);
+}
+
+static void
+long_text_keeps_its_ends(void **state)
+{
+	(void)state;
+	ends_are(NULL, 0, 4, "");
+	ends_are("abcd", 4, 4, "abcd");
+	ends_are("abcde", 5, 4, "ab\n... 1 bytes left out ...\nde");
+	ends_are("abcdefghij", 10, 4, "ab\n... 6 bytes left out ...\nij");
+	/* two bytes each: whole ones only */
+	ends_are("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", 8, 6,
+	         "\xc3\xa9\n... 4 bytes left out ...\n\xc3\xa9");
+	ends_are("abcdefghij", 10, 0, "\n... 10 bytes left out ...\n");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lines_become_text),
 	    cmocka_unit_test(terminal_sequences_go),
+	    cmocka_unit_test(long_text_keeps_its_ends),
 	    cmocka_unit_test(characters_stay_whole_behind_every_start_of_a_sequence),
 	};
 
