@@ -113,6 +113,17 @@ gw_conn_drop(struct gw_conn *c, const char *why)
 	gw_http_end(c);
 }
 
+void
+gw_conn_wind_up(struct gw_conn *c)
+{
+	if (c->state != GW_CONN_FLUSHING) {
+		gw_conn_drop(c, "the gateway stops");
+		return;
+	}
+	c->close_after = true;
+	set_deadline(c, LINGER_MS);
+}
+
 int
 gw_conn_release(struct gw_conn *c)
 {
@@ -166,7 +177,7 @@ flush(struct gw_conn *c)
 		if (n < 0)
 			return -errno;
 		gw_outq_drop(&c->out, (size_t)n);
-		if (c->state == GW_CONN_FLUSHING) /* it moves: the wait starts anew */
+		if (c->state == GW_CONN_FLUSHING && !c->s->stopping) /* it moves: wait on */
 			set_deadline(c, c->s->cfg.idle_timeout_ms);
 	}
 	c->blocked = false;

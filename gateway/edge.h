@@ -50,7 +50,8 @@ struct gw_server {
 	struct loop_timer *clock;
 	uint64_t tick_ms;
 	int spare_fd; /* given up to accept and refuse when there are no more */
-	bool draining;
+	bool draining; /* no more clients */
+	bool stopping; /* and those that are here must go */
 	char *scratch;
 };
 
@@ -112,6 +113,9 @@ void gw_conn_set_state(struct gw_conn *c, enum gw_conn_state to);
 
 /* Close now, whatever waits; the exchange learns of it.  c is freed at the end of the turn. */
 void gw_conn_drop(struct gw_conn *c, const char *why);
+
+/* The gateway stops: drop c, or, if an answer is on its way, close soon after it. */
+void gw_conn_wind_up(struct gw_conn *c);
 
 /* Give up the descriptor to the caller and go, at the end of the turn. */
 int gw_conn_release(struct gw_conn *c);

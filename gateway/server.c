@@ -340,8 +340,9 @@ gw_server_close_all(struct gw_server *s)
 	struct list *it, *tmp;
 
 	gw_server_drain(s);
+	s->stopping = true;
 	list_each (it, tmp, &s->conns)
-		gw_conn_drop(list_entry(it, struct gw_conn, node), "the gateway stops");
+		gw_conn_wind_up(list_entry(it, struct gw_conn, node));
 	gw_ws_close_all(s);
 }
 
@@ -354,10 +355,14 @@ gw_server_connections(const struct gw_server *s)
 void
 gw_server_free(struct gw_server *s)
 {
+	struct list *it, *tmp;
+
 	if (s == NULL)
 		return;
 	loop_timer_free(s->clock);
-	gw_server_close_all(s);
+	gw_server_drain(s);
+	list_each (it, tmp, &s->conns)
+		gw_conn_drop(list_entry(it, struct gw_conn, node), "the gateway stops");
 	gw_wsd_free(s->wsd);
 	gw_route_table_free(s->routes);
 	if (s->spare_fd >= 0)

@@ -44,7 +44,8 @@ int gw_server_start(const struct gw_server_config *cfg, struct gw_server **ret,
 /* "http://127.0.0.1:8686" of listener i, NULL past the last; lent until freed. */
 const char *gw_server_url(const struct gw_server *s, size_t i);
 
-/* Stop accepting; what is open goes on.  Then close all at once: WebSockets with 1001. */
+/* Stop accepting; what is open goes on.  Then close all: WebSockets with 1001; an answer on its way may
+ * still leave.  What takes more than five seconds is dropped. */
 void gw_server_drain(struct gw_server *s);
 void gw_server_close_all(struct gw_server *s);
 size_t gw_server_connections(const struct gw_server *s);

@@ -111,7 +111,8 @@ flush(struct gw_ws *c)
 			return;
 		}
 		gw_outq_drop(&c->out, piece.iov_len);
-		c->moved_ms = loop_now_ms(c->s->cfg.lp);
+		if (!c->s->stopping)
+			c->moved_ms = loop_now_ms(c->s->cfg.lp);
 	}
 	if (c->closing && c->out.bytes == 0)
 		c->close_sent = true;
@@ -381,8 +382,9 @@ gw_ws_tick(struct gw_ws *c, uint64_t now_ms)
 	const struct gw_server_config *cfg = &c->s->cfg;
 
 	if (c->closing) {
-		if (now_ms - c->moved_ms >=
-		    (c->close_sent ? CLOSE_WAIT_MS : cfg->idle_timeout_ms))
+		const bool soon = c->close_sent || c->s->stopping;
+
+		if (now_ms - c->moved_ms >= (soon ? CLOSE_WAIT_MS : cfg->idle_timeout_ms))
 			kill_socket(c, "no answer to our close");
 		return;
 	}

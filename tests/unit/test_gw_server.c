@@ -35,6 +35,7 @@ static struct {
 	size_t http_closed, ws_closed, drained;
 	size_t left; /* of a stream */
 	struct loop *lp;
+	struct gw_server *server;
 } seen;
 
 static void
@@ -42,6 +43,14 @@ hello(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	(void)core;
 	gw_http_reply(x, 200, "text/plain", len > 0 ? body : "hello", len > 0 ? len : 5);
+}
+
+/* As the gateway ends: the answer is queued when all connections are told to go. */
+static void
+stop(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	hello(core, x, body, len);
+	gw_server_close_all(seen.server);
 }
 
 static void
@@ -127,6 +136,7 @@ static const struct gw_route rows[] = {
     {.method = "GET", .path = "/hello", .access = GW_ACCESS_PUBLIC, .http = hello},
     {.method = "POST", .path = "/hello", .access = GW_ACCESS_PUBLIC, .http = hello},
     {.method = "GET", .path = "/hold", .access = GW_ACCESS_USER, .http = hold},
+    {.method = "GET", .path = "/stop", .access = GW_ACCESS_PUBLIC, .http = stop},
     {.method = "GET", .path = "/stream", .access = GW_ACCESS_PUBLIC, .http = stream},
     {.method = "GET", .path = "/forgotten", .http = hello},
     {.method = "GET", .path = "/one", .access = GW_ACCESS_SANDBOX, .http = hello},
@@ -173,6 +183,7 @@ set_up(void **state)
 	    .ping_every_ms = 60000,
 	};
 	assert_int_equal(gw_server_start(&r->cfg, &r->server, &err), 0);
+	seen.server = r->server;
 	*state = r;
 	return 0;
 }
@@ -451,6 +462,21 @@ too_many_are_told(void **state)
 		(void)close(fd[i]);
 }
 
+static void
+an_answer_outlives_the_order_to_stop(void **state)
+{
+	static const char text[] = "GET /stop HTTP/1.1\r\n" HOST "\r\n";
+	struct rig *r = *state;
+	int fd = dial(r);
+	struct buf b;
+
+	buf_init(&b, 10000);
+	talk(r, fd, text, sizeof(text) - 1, NULL, &b);
+	assert_non_null(strstr(b.data, "\r\n\r\nhello"));
+	buf_fini(&b);
+	(void)close(fd);
+}
+
 /* tear_down() ends a server with all of these open. */
 static void
 open_ends(void **state)
@@ -489,6 +515,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_stream_waits_for_its_reader, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_websocket_talks_and_ends, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(too_many_are_told, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(an_answer_outlives_the_order_to_stop, set_up,
+	                                    tear_down),
 	    cmocka_unit_test_setup_teardown(open_ends, set_up, tear_down),
 	};
 
