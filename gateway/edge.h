@@ -49,7 +49,7 @@ struct gw_server {
 	uint64_t last_id;
 	struct loop_timer *clock;
 	uint64_t tick_ms;
-	int spare_fd; /* given up to accept and refuse when there are no more */
+	int spare_fd;  /* given up to accept and refuse when there are no more */
 	bool draining; /* no more clients */
 	bool stopping; /* and those that are here must go */
 	char *scratch;

@@ -20,13 +20,14 @@ struct gw_server;
 struct loop;
 
 struct gw_server_config {
-	struct loop *lp;                      /* borrowed */
-	struct gw_core *core;                 /* borrowed; passed to the dialects */
-	struct gw_auth *auth;                 /* borrowed */
+	struct loop *lp;                          /* borrowed */
+	struct gw_core *core;                     /* borrowed; passed to the dialects */
+	struct gw_auth *auth;                     /* borrowed */
 	const struct gw_dialect *const *dialects; /* NULL-terminated, borrowed for ever */
-	const char *const *listen;            /* "ADDR:PORT", "[v6]:PORT"; NULL-terminated; port 0: any */
-	const char *const *allow_origins;     /* further origins; "*" any; NULL-terminated; copied */
-	const char *const *allow_hosts;       /* further Host names; the same */
+	const char *const *listen; /* "ADDR:PORT", "[v6]:PORT"; NULL-terminated; port 0: any */
+	const char *const
+	    *allow_origins;             /* further origins; "*" any; NULL-terminated; copied */
+	const char *const *allow_hosts; /* further Host names; the same */
 	size_t max_body_bytes;
 	size_t max_message_bytes; /* one WebSocket message from a client */
 	size_t max_header_bytes;
