@@ -31,7 +31,7 @@ struct gw_rundir {
 static int
 open_lock(const char *dir, int flags)
 {
-	char path[PATH_ROOM];
+	char path[PATH_ROOM + sizeof("/.lock")];
 
 	(void)snprintf(path, sizeof(path), "%s/.lock", dir);
 	return open(path, flags | O_CLOEXEC, 0600);
