@@ -100,7 +100,11 @@ class IOPub(IOPubThread):
             self.wait()
         elif not self._armed:
             self._armed = True
-            self._call(partial(self._arm, stream.flush_interval))
+            try:
+                self._call(partial(self._arm, stream.flush_interval))
+            except BaseException:  # an interrupt in between: the next text arms it again
+                self._armed = False
+                raise
 
     def schedule(self, f, cost: int = 0):
         """Queue a call for the IOPub thread, in order with everything else; wait when full."""
@@ -145,11 +149,11 @@ class IOPub(IOPubThread):
     def wait(self):
         """Wait until everything queued so far was handed to the socket. Interruptible."""
         ident = threading.get_ident()
+        if ident in self.exempt or self._draining and ident == self.thread.ident:
+            self._wake()
+            return
         if ident == self.thread.ident or not self.thread.is_alive():
             self._drain()
-            return
-        if ident in self.exempt:
-            self._wake()
             return
         gate = threading.Lock()
         gate.acquire()

@@ -39,7 +39,6 @@ class IPythonKernel(StockKernel):
     def __init__(self, **kwargs):
         with _no_debugger():
             super().__init__(**kwargs)
-        self._pid = os.getpid()
         self._stdio = CStdio()
         self._interrupted = False  # before the code of the request at hand began
 
@@ -73,7 +72,8 @@ class IPythonKernel(StockKernel):
                 reply = await self._run(code, silent, *args, cell_meta=cell_meta, **kwargs)
         except ValueError:
             reply = self._failed()
-        self._end_fork(reply)
+        if self.iopub_thread.forked:
+            self.end_child(0)
         self._stdio.flush()
         self.iopub_thread.sync()
         return reply
@@ -113,14 +113,12 @@ class IPythonKernel(StockKernel):
             "payload": [],
         }
 
-    def _end_fork(self, reply):
-        """A child that the code forked, and that came to the end of the cell, ends here."""
-        if os.getpid() == self._pid:
-            return
+    def end_child(self, status):
+        """End this process, a child that the code forked and that came to the end of the cell."""
         self._stdio.flush()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0 if reply["status"] == "ok" else 1)
+        os._exit(status)
 
     @contextmanager
     def _cancel_on_sigint(self, future):

@@ -108,6 +108,8 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         etype, value, tb = exc_tuple or sys.exc_info()
         if value is None:
             return super().showtraceback(exc_tuple, *args, **kwargs)
+        if self.kernel.iopub_thread.forked:
+            self._end_child(etype, value, tb)
         if self._is_interrupt(value):
             etype, value = KeyboardInterrupt, KeyboardInterrupt().with_traceback(tb)
             exc_tuple = etype, value, tb
@@ -142,6 +144,16 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         stb = [plaintb.cut_middle(line) for line in stb]
         self._publish_error(etype.__name__, plaintb.value_of(evalue), stb, self._describe(*exc))
 
+    def _end_child(self, etype, value, tb):
+        """An uncaught exception in a child that the code forked ends it as it ends a program."""
+        status = value.code if isinstance(value, SystemExit) else 1
+        if not isinstance(value, SystemExit):
+            sys.stderr.write(self._describe(etype, value, tb)["traceback"])
+        elif not isinstance(status, int | None):
+            print(status, file=sys.stderr)
+            status = 1
+        self.kernel.end_child(status or 0)
+
     def _describe(self, etype, value, tb):
         try:
             return plaintb.describe(etype, value, tb, self.compile._filename_map)
@@ -153,9 +165,6 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
     def _publish_error(self, name, value, stb, plain):
         self._published = True
         self._last_traceback = stb
-        if self.kernel.iopub_thread.forked:
-            sys.stderr.write(plain["traceback"])
-            return
         dh = self.displayhook
         if getattr(dh, "msg", None) is not None:  # raised while a result was formatted
             self._last_traceback_during_displayhook = True
