@@ -12,6 +12,7 @@
 #include "gateway/core.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/files.h"
+#include "gateway/origin.h"
 #include "gateway/run.h"
 #include "gateway/server.h"
 #include "wire/base/buf.h"
@@ -175,10 +176,16 @@ on_reload(void *arg)
 /* --- the start ---------------------------------------------------------------------------- */
 
 static bool
-is_loopback(const char *address)
+is_loopback(const char *listen)
 {
-	return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
-	       strncmp(address, "[::1]:", 6) == 0;
+	char host[256];
+	const char *from = listen[0] == '[' ? listen + 1 : listen;
+	const char *end = listen[0] == '[' ? strchr(listen, ']') : strrchr(listen, ':');
+
+	if (end == NULL || (size_t)(end - from) >= sizeof(host))
+		return false;
+	(void)snprintf(host, sizeof(host), "%.*s", (int)(end - from), from);
+	return strcmp(host, "localhost") == 0 || gw_origin_is_loopback(host);
 }
 
 static int

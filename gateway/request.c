@@ -190,26 +190,44 @@ opens(struct gw_request *r, const struct gw_auth *auth, const char *token)
 	return false;
 }
 
+static const char *const token_headers[] = {
+    "x-api-key",
+    "open-sandbox-api-key",
+    "x-access-token",
+    "x-daytona-preview-token",
+    "x-execd-access-token",
+    "e2b-traffic-access-token",
+};
+
+#define TOKEN_HEADERS (sizeof(token_headers) / sizeof(token_headers[0]))
+
 static bool
 opens_by_header(struct gw_request *r, const struct gw_auth *auth)
 {
-	static const char *const names[] = {
-	    "x-api-key",
-	    "open-sandbox-api-key",
-	    "x-access-token",
-	    "x-daytona-preview-token",
-	    "x-execd-access-token",
-	    "e2b-traffic-access-token",
-	};
 	const char *v = gw_head_get(&r->head, "authorization");
 
 	if (v != NULL &&
 	    (opens(r, auth, after_word(v, "Bearer")) || opens(r, auth, after_word(v, "token"))))
 		return true;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (opens(r, auth, gw_head_get(&r->head, names[i])))
+	for (size_t i = 0; i < TOKEN_HEADERS; i++)
+		if (opens(r, auth, gw_head_get(&r->head, token_headers[i])))
 			return true;
 	return false;
+}
+
+/* The Ruby SDK of Daytona sends the gateway's token to come in, and a sandbox's to say which
+ * sandbox it means. */
+static void
+note_sandbox(struct gw_request *r, const struct gw_auth *auth)
+{
+	if (r->match.row->access != GW_ACCESS_SANDBOX)
+		return;
+	for (size_t i = 0; i < TOKEN_HEADERS && r->token_sandbox == NULL; i++) {
+		const char *token = gw_head_get(&r->head, token_headers[i]);
+
+		if (token != NULL)
+			r->token_sandbox = gw_auth_token_sandbox(auth, token);
+	}
 }
 
 static bool
@@ -270,8 +288,10 @@ check_access(struct gw_request *r, const struct gw_auth *auth, struct gw_request
 		    opens(r, auth, gw_uri_find(r->query, r->query_n, "token")) ||
 		    opens(r, auth,
 		          gw_uri_find(r->query, r->query_n, "DAYTONA_SANDBOX_AUTH_KEY")) ||
-		    opens_by_cookie(r, auth) || opens_by_subprotocol(r, auth))
+		    opens_by_cookie(r, auth) || opens_by_subprotocol(r, auth)) {
+			note_sandbox(r, auth);
 			return true;
+		}
 		gw_metric[GW_M_REFUSED_AUTH]++;
 		return refuse(ret, 401, "a valid token is needed");
 	case GW_ACCESS_DENY:

@@ -79,15 +79,11 @@ gw_daytona_no_object(const json_error_t *why, struct err *err)
 /* --- sandboxes ---------------------------------------------------------------------------- */
 
 struct gw_sandbox *
-gw_daytona_sandbox(struct gw_core *core, const char *param, const char *preview,
+gw_daytona_sandbox(struct gw_core *core, const char *param, const char *made_for,
                    struct err *err)
 {
-	char *made_for = param == NULL && preview != NULL
-	                     ? gw_auth_token_sandbox(core->auth, preview)
-	                     : NULL;
-	const char *id = param != NULL      ? param
-	                 : made_for != NULL ? made_for
-	                                    : GW_SANDBOX_DEFAULT;
+	const char *by_token = made_for != NULL ? made_for : GW_SANDBOX_DEFAULT;
+	const char *id = param != NULL ? param : by_token;
 	struct gw_sandbox *sb = gw_sandbox_find(core, id);
 
 	if (sb == NULL)
@@ -397,12 +393,14 @@ static const struct gw_route routes[] = {
 	{"GET",    BOX "/context",      USER, gw_daytona_context_list,   NULL, NULL, NULL},
 	{"DELETE", BOX "/context/{id}", USER, gw_daytona_context_delete, NULL, NULL, NULL},
 	{"GET",    BOX "/execute",      USER, gw_daytona_execute_plain,  NULL, NULL, NULL},
+	{"POST",   BOX "/execute",      USER, gw_daytona_execute_plain,  NULL, NULL, NULL},
 	{"WS",     BOX "/execute",      USER, NULL, &gw_daytona_execute_ws, NULL, VERSION},
 
 	{"POST",   ROOT "/context",      ANY, gw_daytona_context_create, NULL, NULL, NULL},
 	{"GET",    ROOT "/context",      ANY, gw_daytona_context_list,   NULL, NULL, NULL},
 	{"DELETE", ROOT "/context/{id}", ANY, gw_daytona_context_delete, NULL, NULL, NULL},
 	{"GET",    ROOT "/execute",      ANY, gw_daytona_execute_plain,  NULL, NULL, NULL},
+	{"POST",   ROOT "/execute",      ANY, gw_daytona_execute_plain,  NULL, NULL, NULL},
 	{"WS",     ROOT "/execute",      ANY, NULL, &gw_daytona_execute_ws, NULL, VERSION},
 	{NULL, NULL, GW_ACCESS_DENY, NULL, NULL, NULL, NULL},
 };

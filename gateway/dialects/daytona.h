@@ -31,7 +31,7 @@ void gw_daytona_context_list(struct gw_core *core, struct gw_http *x, const char
                              size_t len);
 void gw_daytona_context_delete(struct gw_core *core, struct gw_http *x, const char *body,
                                size_t len);
-/* GET without an upgrade: 400. */
+/* GET without an upgrade: 400; any other method: 404. */
 void gw_daytona_execute_plain(struct gw_core *core, struct gw_http *x, const char *body,
                               size_t len);
 

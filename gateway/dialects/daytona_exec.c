@@ -16,6 +16,7 @@
 #include "wire/base/err.h"
 #include "wire/base/log.h"
 #include "wire/base/mem.h"
+#include "wire/json.h"
 #include "wire/msg.h"
 
 #define CLOSE_OK        1000
@@ -79,7 +80,7 @@ no_context(const char *id, struct err *err)
 int
 gw_daytona_parse(const char *msg, size_t len, struct gw_daytona_request *ret, struct err *err)
 {
-	json_t *root = json_loadb(msg, len, JSON_ALLOW_NUL, NULL);
+	json_t *root = wire_json_parse(msg, len); /* repairs lone surrogates, as Daytona does */
 	const json_t *code = json_object_get(root, "code");
 	const json_t *context = json_object_get(root, "contextId");
 	const json_t *envs = json_object_get(root, "envs");
@@ -88,14 +89,13 @@ gw_daytona_parse(const char *msg, size_t len, struct gw_daytona_request *ret, st
 	struct err why;
 	int rc = 0;
 
-	if (!types_fit(root, code, context, envs, timeout))
+	if (!types_fit(root, code, context, envs, timeout) ||
+	    gw_strings_check(envs, "envs", &why) != 0)
 		rc = bad_json(err);
 	else if (json_string_length(code) == 0)
 		rc = err_set(err, CLOSE_POLICY, "code is required");
 	else if (seconds < 0)
 		rc = err_set(err, CLOSE_POLICY, "timeout must be greater than or equal to 0");
-	else if (gw_strings_check(envs, "envs", &why) != 0)
-		rc = bad_json(err);
 	else if (gw_env_check(envs, "envs", &why) != 0)
 		rc = err_set(err, CLOSE_POLICY, "%s", why.text);
 	else if (has_nul(context))

@@ -96,8 +96,7 @@ gw_daytona_context_list(struct gw_core *core, struct gw_http *x, const char *bod
 	if (sb == NULL)
 		return;
 	contexts = json_array();
-	list_each(it, tmp, &sb->contexts)
-	{
+	list_each (it, tmp, &sb->contexts) {
 		const struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
 		if (!gw_ctx_is_default(c))
@@ -137,10 +136,11 @@ void
 gw_daytona_execute_plain(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct err err;
+	bool get = strcmp(gw_http_method(x), "GET") == 0;
+	int rc = err_set(&err, get ? -EINVAL : -ENOENT, "expected a WebSocket upgrade");
 
 	(void)core;
 	(void)body;
 	(void)len;
-	(void)err_set(&err, -EINVAL, "expected a WebSocket upgrade");
-	gw_daytona_fail(x, -EINVAL, &err);
+	gw_daytona_fail(x, rc, &err);
 }
