@@ -15,9 +15,9 @@ struct gw_auth;
 struct gw_auth *gw_auth_new(bool none, const char *token);
 void gw_auth_free(struct gw_auth *a);
 
-/* Read the token of file path (trailing newline cut), or make one (64 hex digits) and write it there,
- * 0600, when there is none.  Returns 0 with *ret owned by the caller, -EACCES (file readable by
- * others), -EINVAL (empty) or -EIO, with err filled. */
+/* Read the token of file path (trailing newline cut), or make one (64 hex digits) and write
+ * it there, 0600, when there is none.  Returns 0 with *ret owned by the caller, -EACCES
+ * (file readable by others), -EINVAL (empty) or -EIO, with err filled. */
 int gw_auth_token_file(const char *path, char **ret, struct err *err);
 
 /* Replace the gateway's token (SIGHUP). */
@@ -26,9 +26,9 @@ void gw_auth_set_token(struct gw_auth *a, const char *token);
 /* True if token is the gateway's, or (sandbox not NULL) one made for that sandbox. */
 bool gw_auth_check(const struct gw_auth *a, const char *token, const char *sandbox);
 
-/* A token good for one sandbox only: derived from the gateway's, so nothing is stored.  Writes
- * GW_AUTH_DERIVED_LEN characters and a NUL: "kb1.<sandbox id>.<mac>" may be longer, so ret is owned by
- * the caller. */
+/* A token good for one sandbox only: derived from the gateway's, so nothing is stored.
+ * Writes GW_AUTH_DERIVED_LEN characters and a NUL: "kb1.<sandbox id>.<mac>" may be longer,
+ * so ret is owned by the caller. */
 char *gw_auth_sandbox_token(const struct gw_auth *a, const char *sandbox);
 /* The sandbox that a derived token is good for, or NULL; owned by the caller. */
 char *gw_auth_token_sandbox(const struct gw_auth *a, const char *token);

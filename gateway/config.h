@@ -1,7 +1,7 @@
 /* gateway/config.h - CORE: every setting, from one table.
  *
- * Defaults < `--config FILE` < environment KERNELBRIDGE_KEY < `--key=value`.  The table feeds the
- * parser, --help, --print-config, --check-config and configs/kernelbridge.cfg.
+ * Defaults < `--config FILE` < environment KERNELBRIDGE_KEY < `--key=value`.  The table feeds
+ * the parser, --help, --print-config, --check-config and configs/kernelbridge.cfg.
  */
 #ifndef GW_CONFIG_H
 #define GW_CONFIG_H
@@ -12,7 +12,8 @@
 struct buf;
 struct err;
 
-/* In the order of the table; strings and NULL-terminated lists are owned by the struct.  Read only. */
+/* In the order of the table; strings and NULL-terminated lists are owned by the struct.
+ * Read only. */
 struct gw_config {
 	char **allow_hosts;
 	char **allow_origins;
@@ -46,9 +47,10 @@ struct gw_config {
 	char *token_file; /* "": token in state_dir */
 };
 
-/* argv after the program's name and verb; options are --key=value or --key value, --config FILE first or
- * anywhere.  Reads the environment.  Returns 0 with *ret owned by the caller, or -EINVAL with err naming the
- * key (with the nearest known one), the value and what was expected, and file:line for a file. */
+/* argv after the program's name and verb; options are --key=value or --key value, --config
+ * FILE first or anywhere.  Reads the environment.  Returns 0 with *ret owned by the caller,
+ * or -EINVAL with err naming the key (with the nearest known one), the value and what was
+ * expected, and file:line for a file. */
 int gw_config_load(int argc, char **argv, struct gw_config **ret, struct err *err);
 void gw_config_free(struct gw_config *cfg);
 

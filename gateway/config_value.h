@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A list is a NULL-terminated array of strings, or NULL; it and its items are owned by its holder. */
+/* A list is a NULL-terminated array of strings, or NULL; it and its items are owned by its
+ * holder. */
 void gw_config_value_free_list(char **l);
 /* Append a copy of ptr[0..len). */
 void gw_config_value_push(char ***l, const char *ptr, size_t len);

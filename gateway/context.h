@@ -1,8 +1,9 @@
-/* gateway/context.h - CORE: a named interpreter state: one kernel at a time, a FIFO of executions.
+/* gateway/context.h - CORE: a named interpreter state: one kernel at a time, a FIFO of
+ * executions.
  *
- * The id stays valid whatever happens to the kernel: when it dies, the next execution gets a fresh
- * one.  One execute_request is in flight at a time, so nothing ever meets the
- * kernel's abort of queued requests.
+ * The id stays valid whatever happens to the kernel: when it dies, the next execution gets a
+ * fresh one.  One execute_request is in flight at a time, so nothing ever meets the kernel's
+ * abort of queued requests.
  */
 #ifndef GW_CONTEXT_H
 #define GW_CONTEXT_H
@@ -53,10 +54,11 @@ struct gw_ctx {
 	unsigned starts; /* kernels started so far */
 };
 
-/* Make a context and launch its kernel.  language is a language or a kernelspec's name (NULL: python); cwd
- * NULL or "": the sandbox's home.  Returns 0 with *ret borrowed (owned by the sandbox); -EINVAL (cwd is
- * not an absolute path of a directory), -ENOENT (no such language), -EBUSY (max_contexts reached), -EIO
- * (the kernel could not be launched), -ECANCELED (the gateway is stopping); err says what and where. */
+/* Make a context and launch its kernel.  language is a language or a kernelspec's name
+ * (NULL: python); cwd NULL or "": the sandbox's home.  Returns 0 with *ret borrowed (owned
+ * by the sandbox); -EINVAL (cwd is not an absolute path of a directory), -ENOENT (no such
+ * language), -EBUSY (max_contexts reached), -EIO (the kernel could not be launched),
+ * -ECANCELED (the gateway is stopping); err says what and where. */
 int gw_ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd,
                struct gw_ctx **ret, struct err *err);
 
@@ -69,21 +71,23 @@ struct gw_ctx *gw_ctx_find(struct gw_sandbox *sb, const char *id);
 /* By id in any sandbox. */
 struct gw_ctx *gw_ctx_find_any(struct gw_core *core, const char *id);
 
-/* End it: executions get DONE(aborted, "context deleted"), the kernel is stopped in the background. */
+/* End it: executions get DONE(aborted, "context deleted"), the kernel is stopped in the
+ * background. */
 void gw_ctx_delete(struct gw_ctx *c);
 /* The same with another reason, for sandboxes and shutdown. */
 void gw_ctx_free(struct gw_ctx *c, const char *why);
 
-/* A fresh kernel under the same id: the running execution and the queue end with ABORTED "context
- * restarted". Returns 0 or -EIO with err. */
+/* A fresh kernel under the same id: the running execution and the queue end with ABORTED
+ * "context restarted". Returns 0 or -EIO with err. */
 int gw_ctx_restart(struct gw_ctx *c, struct err *err);
 
-/* Call w->fn once, later, when its kernel answers or failed to start.  Cancel is fine at any time. */
+/* Call w->fn once, later, when its kernel answers or failed to start.  Cancel is fine at any
+ * time. */
 void gw_ctx_wait(struct gw_ctx *c, struct gw_ctx_wait *w, gw_ctx_ready_fn *fn, void *arg);
 void gw_ctx_wait_cancel(struct gw_ctx_wait *w);
 
-/* For a dialect that tells its client of a context only when the kernel answers: if that fails, delete
- * it, once those who wait were told. */
+/* For a dialect that tells its client of a context only when the kernel answers: if that
+ * fails, delete it, once those who wait were told. */
 void gw_ctx_set_provisional(struct gw_ctx *c);
 
 /* Accessors for dialects; strings are borrowed while the context lives. */

@@ -1,4 +1,5 @@
-/* gateway/core.h - CORE: what all dialects share: sandboxes, kernelspecs, limits, kept executions. */
+/* gateway/core.h - CORE: what all dialects share: sandboxes, kernelspecs, limits, kept
+ * executions. */
 #ifndef GW_CORE_H
 #define GW_CORE_H
 
@@ -38,9 +39,9 @@ struct gw_core {
 	bool warm; /* the default Python kernel has answered once */
 };
 
-/* Make the state and run directories, remove what a dead gateway left there, make the default
- * sandbox and launch the default Python context.  Returns 0 or -EIO with err. A kernelspec that is
- * missing is a warning in the log: `/ready` then says why. */
+/* Make the state and run directories, remove what a dead gateway left there, make the
+ * default sandbox and launch the default Python context.  Returns 0 or -EIO with err. A
+ * kernelspec that is missing is a warning in the log: `/ready` then says why. */
 int gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
                 struct gw_core **ret, struct err *err);
 

@@ -20,16 +20,17 @@ enum gw_access {
 	GW_ACCESS_DENY,
 	GW_ACCESS_PUBLIC, /* no token: health, the page, CORS preflights */
 	GW_ACCESS_USER,   /* the gateway's token, or a token made for the sandbox it names */
-	GW_ACCESS_LATE,   /* WebSocket only: accepted without a token, the first message brings it */
-	/* As USER, for a row whose path names no sandbox: a token made for any one sandbox is good
-	 * too, and the handler compares gw_http_token_sandbox() with the one it acts on. */
+	GW_ACCESS_LATE,   /* WebSocket only: no token asked, the first message brings it */
+	/* As USER, for a row whose path names no sandbox: a token made for any one sandbox
+	 * is good too, and the handler compares gw_http_token_sandbox() with the one it acts
+	 * on. */
 	GW_ACCESS_SANDBOX,
 };
 
 /* --- one HTTP exchange ------------------------------------------------------------------ */
 
-/* body[0..len) is the whole body, lent until return.  The answer, now or later, is exactly one of
- * gw_http_reply*() or gw_http_stream_begin() ... gw_http_stream_end(). */
+/* body[0..len) is the whole body, lent until return.  The answer, now or later, is exactly
+ * one of gw_http_reply*() or gw_http_stream_begin() ... gw_http_stream_end(). */
 typedef void gw_http_fn(struct gw_core *core, struct gw_http *x, const char *body, size_t len);
 
 /* Request accessors; strings are borrowed until the answer is complete, NULL when absent.
@@ -42,7 +43,8 @@ const char *gw_http_header(const struct gw_http *x, const char *name);
 /* "http://host:port" as the client named this gateway (Host, X-Forwarded-Proto). */
 const char *gw_http_origin(const struct gw_http *x);
 
-/* The one sandbox that the caller's token is good for; NULL: the gateway's own token, or none asked. */
+/* The one sandbox that the caller's token is good for; NULL: the gateway's own token, or
+ * none asked. */
 const char *gw_http_token_sandbox(const struct gw_http *x);
 
 /* Add a response header; before the answer begins. */
@@ -56,7 +58,8 @@ void gw_http_reply_json(struct gw_http *x, int status, json_t *json);
 /* Answer in pieces (chunked).  write returns 0, or -EAGAIN: taken, but wait for drained. */
 struct gw_http_ops {
 	void (*drained)(void *arg);
-	void (*closed)(void *arg); /* the client went away before the answer was complete; x is gone */
+	/* The client went away before the answer was complete; x is gone. */
+	void (*closed)(void *arg);
 };
 /* An exchange that is not answered at once says whom to tell; also without a stream. */
 void gw_http_set_ops(struct gw_http *x, const struct gw_http_ops *ops, void *arg);
@@ -69,8 +72,8 @@ void gw_http_stream_end(struct gw_http *x);
 struct gw_ws_ops {
 	/* The upgrade was accepted (101 is on its way). */
 	void (*opened)(struct gw_core *core, struct gw_ws *c);
-	/* msg[0..len) is one whole message, lent until return; text is valid UTF-8 (else the edge
-	 * closed with 1007). */
+	/* msg[0..len) is one whole message, lent until return; text is valid UTF-8 (else the
+	 * edge closed with 1007). */
 	void (*message)(struct gw_core *core, struct gw_ws *c, const char *msg, size_t len,
 	                bool binary);
 	/* The outgoing queue fell below its low mark.  May be NULL. */
@@ -105,14 +108,16 @@ bool gw_ws_authenticate(struct gw_ws *c, const char *token);
 
 struct gw_route {
 	const char *method; /* "GET", ..., or "WS" */
-	const char *path;   /* "/contexts/{id}/execute"; {name} matches one segment, a last {name...} the rest */
+	/* "/contexts/{id}/execute"; {name} matches one segment, a last {name...} the rest */
+	const char *path;
 	enum gw_access access;
 	gw_http_fn *http;
 	const struct gw_ws_ops *ws;
-	/* What identifies this row besides method and path: a request header (lower case) that must
-	 * be present, or NULL.  Rows with one are tried first. */
+	/* What identifies this row besides method and path: a request header (lower case)
+	 * that must be present, or NULL.  Rows with one are tried first. */
 	const char *header;
-	/* WebSocket: an offered subprotocol that starts with this is accepted and echoed; or NULL. */
+	/* WebSocket: an offered subprotocol that starts with this is accepted and echoed; or
+	 * NULL. */
 	const char *subprotocol;
 };
 
@@ -122,9 +127,9 @@ typedef json_t *gw_error_fn(int status, const char *message, const char *path);
 
 struct gw_dialect {
 	const char *name;
-	const char *prefix;           /* longest matching prefix owns the edge's errors; "" for root */
+	const char *prefix; /* longest matching prefix owns the edge's errors; "" for root */
 	const struct gw_route *routes; /* ends with a NULL method */
-	gw_error_fn *error;           /* NULL: {"error": {"code", "message"}} */
+	gw_error_fn *error;            /* NULL: {"error": {"code", "message"}} */
 };
 
 #endif /* GW_DIALECT_H */

@@ -134,7 +134,8 @@ void gw_http_drained(struct gw_conn *c);
 /* Answer with an error made by the edge, and close.  Where c->x exists, it is its answer. */
 void gw_http_refuse(struct gw_conn *c, int status, const char *why);
 
-/* The answer of c->x has left, or its socket died: free it, telling the dialect if it still waited. */
+/* The answer of c->x has left, or its socket died: free it, telling the dialect if it still
+ * waited. */
 void gw_http_end(struct gw_conn *c);
 
 /* The client has closed its side. True if an exchange still needs the connection. */

@@ -24,8 +24,8 @@ struct gw_evlog {
 void gw_evlog_init(struct gw_evlog *l);
 void gw_evlog_fini(struct gw_evlog *l);
 
-/* Append a copy of ev (its seq is ignored and numbered here).  read_seq is the highest number that any
- * reader has taken: what is newer may still grow. */
+/* Append a copy of ev (its seq is ignored and numbered here).  read_seq is the highest
+ * number that any reader has taken: what is newer may still grow. */
 void gw_evlog_append(struct gw_evlog *l, const struct gw_event *ev, uint64_t read_seq);
 
 /* The first event after seq, or NULL; lent until trimmed.  gw_evlog_next() goes on from it. */

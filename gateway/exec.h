@@ -2,8 +2,8 @@
  *
  *	QUEUED -> RUNNING -> STOPPING -> DONE     each may also go to DONE at once
  *
- * An execution belongs to its context while it is live; then the core keeps it for a while, so that a
- * client that lost its connection can read the rest.
+ * An execution belongs to its context while it is live; then the core keeps it for a while, so
+ * that a client that lost its connection can read the rest.
  */
 #ifndef GW_EXEC_H
 #define GW_EXEC_H
@@ -107,13 +107,14 @@ int gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_
 /* Send it to a ready kernel.  For context.c. */
 void gw_exec_run(struct gw_exec *ex, struct km_kernel *k);
 
-/* Stop it on purpose: a queued one is done at once, a running one is interrupted and, with kill_ms > 0,
- * its kernel killed that much later.  how: INTERRUPTED, ABORTED, TIMEOUT or OVERRUN. */
+/* Stop it on purpose: a queued one is done at once, a running one is interrupted and, with
+ * kill_ms > 0, its kernel killed that much later.  how: INTERRUPTED, ABORTED, TIMEOUT or
+ * OVERRUN. */
 void gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms);
 
-/* End it now: DONE(how) with why (a phrase; NULL only without KERNEL_DIED, which adds an ERROR event
- * before).  Legal in every state but DONE; the kernel of a running one is dead or is being left, or
- * nothing would tell when it can run the next one.  For context.c. */
+/* End it now: DONE(how) with why (a phrase; NULL only without KERNEL_DIED, which adds an
+ * ERROR event before).  Legal in every state but DONE; the kernel of a running one is dead
+ * or is being left, or nothing would tell when it can run the next one.  For context.c. */
 void gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why);
 
 /* Add ev to its log, from where its sinks get it.  For exec_msg.c. */

@@ -34,11 +34,12 @@ struct gw_head {
 	struct gw_head_field field[GW_HEAD_FIELDS_MAX];
 };
 
-/* Length of the head at the start of buf, with the blank line that ends it; 0: not all there yet. */
+/* Length of the head at the start of buf, with the blank line that ends it; 0: not all there
+ * yet. */
 size_t gw_head_end(const char *buf, size_t len);
 
-/* Parse the head buf[0..len), len as gw_head_end() said.  Returns 0 and fills h, or the HTTP status
- * to refuse it with and *ret_why; h then has at most a path. */
+/* Parse the head buf[0..len), len as gw_head_end() said.  Returns 0 and fills h, or the HTTP
+ * status to refuse it with and *ret_why; h then has at most a path. */
 int gw_head_parse(struct gw_head *h, const char *buf, size_t len, const char **ret_why);
 
 void gw_head_fini(struct gw_head *h);
@@ -49,8 +50,8 @@ const char *gw_head_get(const struct gw_head *h, const char *name);
 /* True if the comma-separated list (may be NULL) has token, in any case. */
 bool gw_head_list_has(const char *list, const char *token);
 
-/* The next element of a comma-separated list: its length, and *list moves past it; *ret points at
- * it.  Returns 0 at the end. */
+/* The next element of a comma-separated list: its length, and *list moves past it; *ret
+ * points at it.  Returns 0 at the end. */
 size_t gw_head_list_next(const char **list, const char **ret);
 
 #endif /* GW_HEAD_H */

@@ -1,6 +1,8 @@
-/* gateway/runconn.h - EDGE: HTTP requests to a gateway, for the command-line client; on libwebsockets.
+/* gateway/runconn.h - EDGE: HTTP requests to a gateway, for the command-line client; on
+ * libwebsockets.
  *
- * A small loop of its own, without threads: requests, one descriptor for the terminal, one signal flag.
+ * A small loop of its own, without threads: requests, one descriptor for the terminal, one
+ * signal flag.
  */
 #ifndef GW_RUNCONN_H
 #define GW_RUNCONN_H
@@ -21,8 +23,8 @@ struct gw_runconn_ops {
 	void (*ended)(void *arg, const char *why);
 };
 
-/* url is "http[s]://HOST[:PORT][/PREFIX]".  Returns 0 with *ret owned by the caller, -EINVAL or -EIO,
- * with err. */
+/* url is "http[s]://HOST[:PORT][/PREFIX]".  Returns 0 with *ret owned by the caller, -EINVAL
+ * or -EIO, with err. */
 int gw_runconn_new(const char *url, struct gw_runconn **ret, struct err *err);
 /* Breaks off what is under way, without a call.  NULL is fine. */
 void gw_runconn_free(struct gw_runconn *rc);

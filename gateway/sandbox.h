@@ -39,8 +39,9 @@ struct gw_sandbox_request {
 /* Check o as NULL, null, or an object of strings.  Returns 0 or -EINVAL. */
 int gw_strings_check(const json_t *o, const char *what, struct err *err);
 
-/* Check o as a set of environment variables: NULL, null, or an object of strings, with names that
- * have no = and nothing that has a NUL.  Returns 0 or -EINVAL; what is how the client calls it. */
+/* Check o as a set of environment variables: NULL, null, or an object of strings, with names
+ * that have no = and nothing that has a NUL.  Returns 0 or -EINVAL; what is how the client
+ * calls it. */
 int gw_env_check(const json_t *o, const char *what, struct err *err);
 
 /* Returns 0 with *ret borrowed (owned by the core), -EEXIST (the name is taken), -EBUSY
@@ -55,7 +56,8 @@ struct gw_sandbox *gw_sandbox_find(struct gw_core *core, const char *id_or_name)
 void gw_sandbox_stop(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_start(struct gw_sandbox *sb);
 
-/* Release; its home stays.  delete removes the home as well; the default sandbox must not be deleted. */
+/* Release; its home stays.  delete removes the home as well; the default sandbox must not be
+ * deleted. */
 void gw_sandbox_free(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_delete(struct gw_sandbox *sb, const char *why);
 

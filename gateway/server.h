@@ -1,9 +1,9 @@
 /* gateway/server.h - EDGE: listeners, HTTP and WebSocket on libwebsockets.
  *
- * One server serves every dialect on every listener, told apart by the route table.  It checks, in
- * this order: limits, Host and Origin (a web page elsewhere must not reach a gateway on loopback),
- * the route, the access column.  HTTP/1.1 is read here, WebSockets are libwebsockets': struct lws
- * never leaves ws.c.
+ * One server serves every dialect on every listener, told apart by the route table.  It checks,
+ * in this order: limits, Host and Origin (a web page elsewhere must not reach a gateway on
+ * loopback), the route, the access column.  HTTP/1.1 is read here, WebSockets are
+ * libwebsockets': struct lws never leaves ws.c.
  */
 #ifndef GW_SERVER_H
 #define GW_SERVER_H
@@ -45,14 +45,14 @@ int gw_server_start(const struct gw_server_config *cfg, struct gw_server **ret,
 /* "http://127.0.0.1:8686" of listener i, NULL past the last; lent until freed. */
 const char *gw_server_url(const struct gw_server *s, size_t i);
 
-/* Stop accepting; what is open goes on.  Then close all: WebSockets with 1001; an answer on its way may
- * still leave.  What takes more than five seconds is dropped. */
+/* Stop accepting; what is open goes on.  Then close all: WebSockets with 1001; an answer on
+ * its way may still leave.  What takes more than five seconds is dropped. */
 void gw_server_drain(struct gw_server *s);
 void gw_server_close_all(struct gw_server *s);
 size_t gw_server_connections(const struct gw_server *s);
 
-/* Closes all; returns when every descriptor is closed.  Call it from outside loop_run(): it runs the
- * loop itself, since libwebsockets closes in later turns.  NULL is fine. */
+/* Closes all; returns when every descriptor is closed.  Call it from outside loop_run(): it
+ * runs the loop itself, since libwebsockets closes in later turns.  NULL is fine. */
 void gw_server_free(struct gw_server *s);
 
 #endif /* GW_SERVER_H */

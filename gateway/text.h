@@ -7,12 +7,13 @@
 
 #include "wire/sign.h" /* struct wire_slice */
 
-/* The lines of a traceback list as one string, without ANSI escapes, each line ended by one newline; owned
- * by the caller.  NULL or empty gives "". */
+/* The lines of a traceback list as one string, without ANSI escapes, each line ended by one
+ * newline; owned by the caller.  NULL or empty gives "". */
 char *gw_text_traceback(const json_t *lines);
 
-/* A JSON string of text (valid UTF-8), owned by the caller.  Of a longer text it is the two ends, at most
- * max bytes in all, and between them a line that says how many bytes were left out. */
+/* A JSON string of text (valid UTF-8), owned by the caller.  Of a longer text it is the two
+ * ends, at most max bytes in all, and between them a line that says how many bytes were left
+ * out. */
 json_t *gw_text_ends(struct wire_slice text, size_t max);
 
 #endif /* GW_TEXT_H */

@@ -22,9 +22,9 @@ struct wire_req;
 
 /* What concerns the whole kernel. */
 struct wire_client_ops {
-	/* An iopub message of no live request: output after idle, parentless status, iopub_welcome
-	 * (which is filtered out once the client is live); also a stdin message of none.  Lent
-	 * until return. */
+	/* An iopub message of no live request: output after idle, parentless status,
+	 * iopub_welcome (which is filtered out once the client is live); also a stdin
+	 * message of none.  Lent until return. */
 	void (*stray)(void *arg, const struct wire_msg *m);
 };
 
@@ -35,8 +35,8 @@ struct wire_req_ops {
 	void (*message)(void *arg, const struct wire_msg *m);
 	/* The shell or control reply, lent until return. */
 	void (*reply)(void *arg, const struct wire_msg *m);
-	/* Exactly once, last, unless the request is freed first.  The request is freed by itself
-	 * after it.  status is
+	/* Exactly once, last, unless the request is freed first.  The request is freed by
+	 * itself after it.  status is
 	 *   0         complete;
 	 *   -EPIPE    the client was closed (wire_client_close()) before;
 	 *   -EBADMSG  the kernel went idle and gave no reply within a second;
@@ -46,12 +46,12 @@ struct wire_req_ops {
 	void (*done)(void *arg, int status);
 };
 
-/* Open shell and iopub of cf (borrowed for the call); control and stdin open when they are first
- * used, since most kernels never need them and each socket takes about 35 KiB.  kernel_waits says that the kernel blocks
- * when its subscriber is slow (our own launcher's XPUB_NODROP): iopub then keeps only a few
- * messages on this side, so that pausing holds the kernel.  Any other kernel drops output
- * instead, so everything is taken in at once and memory grows while paused.
- * Returns NULL when ZMQ has no sockets left (errno tells). */
+/* Open shell and iopub of cf (borrowed for the call); control and stdin open when they are
+ * first used, since most kernels never need them and each socket takes about 35 KiB.
+ * kernel_waits says that the kernel blocks when its subscriber is slow (our own launcher's
+ * XPUB_NODROP): iopub then keeps only a few messages on this side, so that pausing holds the
+ * kernel.  Any other kernel drops output instead, so everything is taken in at once and
+ * memory grows while paused. Returns NULL when ZMQ has no sockets left (errno tells). */
 struct wire_client *wire_client_new(struct loop *lp, const struct wire_connfile *cf,
                                     bool kernel_waits, const struct wire_client_ops *ops,
                                     void *arg);

@@ -29,8 +29,8 @@ struct wire_msg {
 };
 
 /* Check the signature over the bytes received and parse.  frames are borrowed until
- * wire_msg_fini().  Returns 0, or -EBADMSG (no delimiter, too few frames, bad signature, not JSON,
- * not an object, no msg_type, or nested too deep); then nothing is to be released. */
+ * wire_msg_fini().  Returns 0, or -EBADMSG (no delimiter, too few frames, bad signature, not
+ * JSON, not an object, no msg_type, or nested too deep); then nothing is to be released. */
 int wire_msg_parse(struct wire_msg *m, enum wire_channel_kind channel,
                    const struct wire_sign *sign, const struct wire_slice *frames, size_t n);
 void wire_msg_fini(struct wire_msg *m);
@@ -41,9 +41,9 @@ struct wire_slice wire_msg_text(const json_t *v);
 /* An outgoing message: serialised, signed, ready for wire_channel_send(). */
 struct wire_out;
 
-/* content and metadata are borrowed (NULL: {}); parent_header is NULL for a request, else the
- * header answered.  A fresh msg_id is made; session is the client's session id.  Returns NULL if one of them
- * cannot be written as JSON (a string that is not UTF-8). */
+/* content and metadata are borrowed (NULL: {}); parent_header is NULL for a request, else
+ * the header answered.  A fresh msg_id is made; session is the client's session id.  Returns
+ * NULL if one of them cannot be written as JSON (a string that is not UTF-8). */
 struct wire_out *wire_out_new(const struct wire_sign *sign, const char *session,
                               const char *type, json_t *parent_header, json_t *metadata,
                               json_t *content);

@@ -34,8 +34,8 @@ int gw_native_execution(struct gw_core *core, const struct gw_native_request *rq
 int gw_native_execute(struct gw_core *core, const struct gw_native_request *rq,
                       struct gw_exec **ret, struct err *err);
 
-/* Do what needs no waiting: interrupt, lists, deletions, sandboxes, ping.  Returns 0 with the fields of the
- * answer in *ret, owned by the caller, or -errno with err. */
+/* Do what needs no waiting: interrupt, lists, deletions, sandboxes, ping.  Returns 0 with
+ * the fields of the answer in *ret, owned by the caller, or -errno with err. */
 int gw_native_do(struct gw_core *core, const struct gw_native_request *rq, json_t **ret,
                  struct err *err);
 

@@ -1,7 +1,7 @@
 /* gateway/dialects/native_events.h - an event as JSON text.  Pure.
  *
- * {"execution": id, "seq": n, "event": kind, ...}: the same text on a WebSocket, where it is one message,
- * and in a stream, where it is one line.  Fields by kind: docs/native-api.md.
+ * {"execution": id, "seq": n, "event": kind, ...}: the same text on a WebSocket, where it is
+ * one message, and in a stream, where it is one line.  Fields by kind: docs/native-api.md.
  */
 #ifndef GW_NATIVE_EVENTS_H
 #define GW_NATIVE_EVENTS_H

@@ -8,8 +8,8 @@ struct gw_core;
 struct gw_exec;
 struct gw_http;
 
-/* Answer x with the events of ex after number after, one JSON object a line (application/x-ndjson), each
- * sent as it comes; the answer ends after the event done. */
+/* Answer x with the events of ex after number after, one JSON object a line
+ * (application/x-ndjson), each sent as it comes; the answer ends after the event done. */
 void gw_native_stream_events(struct gw_core *core, struct gw_http *x, struct gw_exec *ex,
                              uint64_t after);
 

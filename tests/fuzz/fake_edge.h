@@ -1,8 +1,9 @@
-/* tests/fuzz/fake_edge.h - gateway/dialect.h's edge without sockets, for fuzzers and unit tests.
+/* tests/fuzz/fake_edge.h - gateway/dialect.h's edge without sockets, for fuzzers and unit
+ * tests.
  *
- * The test fills in a request and calls a dialect's handler; what the dialect answers is written
- * down here.  A promise of dialect.h that the dialect breaks is an assert: two answers, JSON that cannot
- * be made, text that is no UTF-8, a message after the close.
+ * The test fills in a request and calls a dialect's handler; what the dialect answers is
+ * written down here.  A promise of dialect.h that the dialect breaks is an assert: two answers,
+ * JSON that cannot be made, text that is no UTF-8, a message after the close.
  */
 #ifndef TESTS_FAKE_EDGE_H
 #define TESTS_FAKE_EDGE_H

@@ -1,8 +1,8 @@
 /* tests/unit/paper_kernel.h - kernelmgr/kernel.h on paper: no process, no socket.
  *
- * It implements the functions of kernelmgr/kernel.h for tests of the gateway core: it writes down what
- * the core asked for, and says what the test tells it to say.  The paper_* functions are called
- * from outside of the loop, or from a callback of it, as the real one does.
+ * It implements the functions of kernelmgr/kernel.h for tests of the gateway core: it writes
+ * down what the core asked for, and says what the test tells it to say.  The paper_* functions
+ * are called from outside of the loop, or from a callback of it, as the real one does.
  */
 #ifndef TESTS_PAPER_KERNEL_H
 #define TESTS_PAPER_KERNEL_H
@@ -62,8 +62,8 @@ void paper_done(struct km_kernel *k, int status);
 void paper_finish(struct km_kernel *k, const char *status);
 /* Its process ended.  It is freed by its owner. */
 void paper_die(struct km_kernel *k, const char *why);
-/* Every kernel does what it was asked: gets ready, completes what is in flight, dies if it was told to.
- * Returns true if any had something to do. */
+/* Every kernel does what it was asked: gets ready, completes what is in flight, dies if it
+ * was told to. Returns true if any had something to do. */
 bool paper_obey(void);
 
 #endif /* TESTS_PAPER_KERNEL_H */
