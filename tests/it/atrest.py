@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from clients import wait_run
@@ -34,13 +35,32 @@ def clear(gateway: Gateway) -> None:
     wait_run(gateway, "pass")
 
 
+def descriptors(pid: int) -> tuple[int, int]:
+    """How many it has: all but Unix sockets and eventfds, and Unix sockets.
+
+    A channel to a kernel is one of each, and some of the four of a kernel are opened when they are used.
+    """
+    unix = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
+    others = channels = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(link)
+        except FileNotFoundError:
+            continue
+        is_channel = target.startswith("socket:[") and target[8:-1] in unix
+        channels += is_channel
+        others += not is_channel and target != "anon_inode:[eventfd]"
+    return others, channels
+
+
 def holds(gateway: Gateway) -> dict[str, Any]:
     """Its gauges, descriptors, processes and files; one connection is the caller's own."""
     metrics = gateway.metrics()
     seen: dict[str, Any] = {name: int(metrics[f"kernelbridge_{name}"]) for name in ZERO}
     for name in ("connections", "contexts", "sandboxes", 'kernels{state="ready"}'):
         seen[name] = int(metrics[f"kernelbridge_{name}"])
-    seen["descriptors"] = len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+    seen["descriptors"], channels = descriptors(gateway.process.pid)
+    seen["channels"] = "4 or less" if channels <= 4 * metrics["kernelbridge_kernels"] else channels
     seen["processes"] = len(gateway.descendants())
     seen["files"] = len(gateway.run_files())
     return seen

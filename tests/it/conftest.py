@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,3 +52,5 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     for running in made:
         if running.process.poll() is None:
             running.kill()
+        for folder in (running.state_dir / "run").glob("*"):
+            shutil.rmtree(folder.resolve(), ignore_errors=True)  # of long paths, they are in /tmp
