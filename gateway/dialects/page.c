@@ -34,6 +34,9 @@ struct file {
 static const struct file files[] = {
     {"", "text/html; charset=utf-8", PAGE_POLICY, FILE_OF(index_html)},
     {"app.js", "text/javascript; charset=utf-8", PAGE_POLICY, FILE_OF(app_js)},
+    {"connection.js", "text/javascript; charset=utf-8", PAGE_POLICY, FILE_OF(connection_js)},
+    {"output.js", "text/javascript; charset=utf-8", PAGE_POLICY, FILE_OF(output_js)},
+    {"terminal.js", "text/javascript; charset=utf-8", PAGE_POLICY, FILE_OF(terminal_js)},
     {"style.css", "text/css; charset=utf-8", PAGE_POLICY, FILE_OF(style_css)},
     {"icon.svg", "image/svg+xml", PAGE_POLICY, FILE_OF(icon_svg)},
     {"frame.html", "text/html; charset=utf-8", FRAME_POLICY, FILE_OF(frame_html)},
