@@ -332,7 +332,8 @@ on_done(void *arg, int status)
 	if (status == -EPIPE)
 		return; /* the kernel is dead; the context knows why and ends us */
 	if (status == -EIO) {
-		gw_exec_finish(ex, GW_DONE_OVERRUN, "the kernel dropped output that nobody read");
+		gw_exec_finish(ex, GW_DONE_OVERRUN,
+		               "the kernel dropped output that nobody read");
 		return;
 	}
 	if (status != 0) {

@@ -24,8 +24,7 @@ gw_strings_check(const json_t *o, const char *what, struct err *err)
 		return 0;
 	if (!json_is_object(o))
 		return err_set(err, -EINVAL, "%s is not an object", what);
-	json_object_foreach((json_t *)(uintptr_t)o, key, v)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
 		if (!json_is_string(v))
 			return err_set(err, -EINVAL, "%s.%s is not a string", what, key);
 	}
@@ -41,8 +40,7 @@ gw_env_check(const json_t *o, const char *what, struct err *err)
 
 	if (rc != 0 || !json_is_object(o))
 		return rc;
-	json_object_foreach((json_t *)(uintptr_t)o, key, v)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
 		if (key[0] == '\0' || strchr(key, '=') != NULL)
 			return err_set(err, -EINVAL, "%s: '%.60s' cannot be a variable's name",
 			               what, key);
@@ -109,8 +107,7 @@ gw_sandbox_find(struct gw_core *core, const char *id_or_name)
 	struct list *it;
 	struct list *tmp;
 
-	list_each(it, tmp, &core->sandboxes)
-	{
+	list_each (it, tmp, &core->sandboxes) {
 		struct gw_sandbox *sb = list_entry(it, struct gw_sandbox, node);
 
 		if (strcmp(sb->id.id, id_or_name) == 0 || strcmp(sb->name, id_or_name) == 0)

@@ -27,8 +27,8 @@
 #define TIMEOUT_DEFAULT 600         /* s; Daytona's own */
 #define TIMEOUT_MAX     (1LL << 40) /* s: no timeout, in effect */
 
-/* No frame is over 1 MiB, Daytona's own limit; aiohttp refuses 4 MiB.  A byte of text takes up to six in
- * JSON. */
+/* No frame is over 1 MiB, Daytona's own limit; aiohttp refuses 4 MiB.  A byte of text takes
+ * up to six in JSON. */
 #define RICH_MAX  (1000 * 1024)
 #define TEXT_MAX  (64 * 1024) /* of a traceback, and of an error's value */
 #define LABEL_MAX 1024        /* of an error's name, and of a display's id */
@@ -41,7 +41,7 @@ struct session {
 	bool begun;    /* the first frame came */
 };
 
-/* --- the request ------------------------------------------------------------------------------ */
+/* --- the request ------------------------------------------------------------------------ */
 
 static int
 bad_json(struct err *err)
@@ -118,7 +118,7 @@ gw_daytona_parse(const char *msg, size_t len, struct gw_daytona_request *ret, st
 	return 0;
 }
 
-/* --- frames ----------------------------------------------------------------------------------- */
+/* --- frames ----------------------------------------------------------------------------- */
 
 static json_t *
 frame(const char *type, struct wire_slice text)
@@ -199,7 +199,7 @@ gw_daytona_error_frame(const struct gw_event *ev)
 	return f;
 }
 
-/* --- the execution's events --------------------------------------------------------------------- */
+/* --- the execution's events ------------------------------------------------------------- */
 
 static void
 completed(struct session *s, const char *control)
@@ -260,7 +260,7 @@ on_event(struct gw_sink *sink, const struct gw_event *ev)
 
 static const struct gw_sink_ops sink_ops = {.event = on_event};
 
-/* --- the connection ------------------------------------------------------------------------------ */
+/* --- the connection --------------------------------------------------------------------- */
 
 static void
 on_opened(struct gw_core *core, struct gw_ws *ws)

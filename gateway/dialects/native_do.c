@@ -186,8 +186,9 @@ add_contexts(json_t *list, const struct gw_sandbox *sb)
 	struct list *it;
 	struct list *tmp;
 
-	list_each(it, tmp, head) json_array_append_new(
-	    list, gw_native_describe(list_entry(it, struct gw_ctx, node)));
+	list_each (it, tmp, head)
+		json_array_append_new(list,
+		                      gw_native_describe(list_entry(it, struct gw_ctx, node)));
 }
 
 static int
@@ -200,8 +201,7 @@ list_contexts(struct gw_core *core, const struct gw_native_request *rq, json_t *
 	struct list *tmp;
 	int rc = rq->sandbox != NULL ? gw_native_sandbox(core, rq, &sb, err) : 0;
 
-	list_each(it, tmp, &core->sandboxes)
-	{
+	list_each (it, tmp, &core->sandboxes) {
 		struct gw_sandbox *each = list_entry(it, struct gw_sandbox, node);
 
 		if (rc == 0 && (sb == NULL || sb == each))
@@ -251,8 +251,9 @@ list_sandboxes(struct gw_core *core)
 	struct list *it;
 	struct list *tmp;
 
-	list_each(it, tmp, &core->sandboxes) json_array_append_new(
-	    all, describe_sandbox(list_entry(it, struct gw_sandbox, node)));
+	list_each (it, tmp, &core->sandboxes)
+		json_array_append_new(
+		    all, describe_sandbox(list_entry(it, struct gw_sandbox, node)));
 	return json_pack("{s:o}", "sandboxes", all);
 }
 

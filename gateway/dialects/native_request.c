@@ -240,8 +240,7 @@ read_keys(struct gw_native_request *rq, bool is_message, struct err *err)
 	json_t *v;
 	int rc;
 
-	json_object_foreach(rq->root, name, v)
-	{
+	json_object_foreach (rq->root, name, v) {
 		const struct key *k = find_key(name, rq->op);
 		char safe[LOG_SAFE_MAX];
 

@@ -127,8 +127,7 @@ update_results(struct stream *st, const struct gw_event *ev)
 	json_t *r;
 	size_t i;
 
-	json_array_foreach(st->results, i, r)
-	{
+	json_array_foreach (st->results, i, r) {
 		const char *id = json_string_value(json_object_get(r, "display_id"));
 
 		if (id != NULL && ev->id != NULL && strcmp(id, ev->id) == 0) {

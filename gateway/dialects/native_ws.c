@@ -418,7 +418,8 @@ on_drained(struct gw_core *core, struct gw_ws *c)
 
 	(void)core;
 	s->unread = 0;
-	list_each(it, tmp, &s->runs) gw_sink_resume(&list_entry(it, struct run, node)->sink);
+	list_each (it, tmp, &s->runs)
+		gw_sink_resume(&list_entry(it, struct run, node)->sink);
 }
 
 static void

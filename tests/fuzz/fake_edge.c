@@ -45,7 +45,7 @@ keep_json(struct buf *b, json_t *json)
 	return len;
 }
 
-/* --- one HTTP exchange -------------------------------------------------------------------- */
+/* --- one HTTP exchange ------------------------------------------------------------------ */
 
 void
 fake_http_init(struct gw_http *x, const char *method, const char *path)
@@ -170,7 +170,7 @@ gw_http_stream_end(struct gw_http *x)
 	x->ended = true;
 }
 
-/* --- one WebSocket ---------------------------------------------------------------------------- */
+/* --- one WebSocket ---------------------------------------------------------------------- */
 
 void
 fake_ws_init(struct gw_ws *c)

@@ -1,8 +1,10 @@
-/* tests/fuzz/fuzz_gw_daytona.c - a Daytona client's bytes, and a kernel's, through core and dialect.
+/* tests/fuzz/fuzz_gw_daytona.c - a Daytona client's bytes, and a kernel's, through core and
+ * dialect.
  *
  * Input: a byte that says what the rest is, modulo 5:
  *	0  the first frame of an execute connection, parsed
- *	1  a byte for the route; a line for {sandbox}, one for {id} and {port}, one per query value; the body
+ *	1  a byte for the route; a line for {sandbox}, one for {id} and {port}, one per query
+ *	   value; the body
  *	2  a frame of an execute connection that runs to its end
  *	3  a frame of Socket.IO per line
  *	4  a byte for the type of a kernel's message; its content, while a client watches
@@ -44,7 +46,7 @@ static struct {
 	unsigned turns;
 } fz;
 
-/* --- gateway/files.h: once it is set up, nothing touches the disk ----------------------------- */
+/* --- gateway/files.h: once it is set up, nothing touches the disk ----------------------- */
 
 int
 gw_files_mkdirs(const char *path, struct err *err)
@@ -79,7 +81,7 @@ gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
 	return err_set(err, -ENOENT, "no file %s", path);
 }
 
-/* --- the core ---------------------------------------------------------------------------------- */
+/* --- the core --------------------------------------------------------------------------- */
 
 static void
 on_turn(void *arg)
@@ -176,10 +178,10 @@ clean(void)
 	assert(gw_metric[GW_M_CONTEXTS] == 0 && gw_metric[GW_M_SANDBOXES] == 1);
 }
 
-/* --- the input ---------------------------------------------------------------------------------- */
+/* --- the input -------------------------------------------------------------------------- */
 
-/* The next line of text, cut from it; owned by the caller.  Percent-decoded names are UTF-8 without
- * NUL, or the edge refuses them. */
+/* The next line of text, cut from it; owned by the caller.  Percent-decoded names are UTF-8
+ * without NUL, or the edge refuses them. */
 static char *
 line(const char **text, size_t *len)
 {
@@ -212,7 +214,7 @@ parse(const char *text, size_t len)
 	json_decref(rq.root);
 }
 
-/* --- HTTP ---------------------------------------------------------------------------------------- */
+/* --- HTTP ------------------------------------------------------------------------------- */
 
 static const struct gw_route *
 http_route(unsigned n)
@@ -283,7 +285,7 @@ http(const char *text, size_t len)
 		mem_free(lines[i]);
 }
 
-/* --- WebSockets ------------------------------------------------------------------------------------ */
+/* --- WebSockets ------------------------------------------------------------------------- */
 
 static const char *const fields[] = {"type", "text", "name", "value", "traceback"};
 

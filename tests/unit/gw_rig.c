@@ -152,7 +152,7 @@ rig_wait_n(struct rig *r, const unsigned *n, unsigned want)
 	assert_true(run_until(r->lp, is_there, &w));
 }
 
-/* --- the tape -------------------------------------------------------------------------- */
+/* --- the tape --------------------------------------------------------------------------- */
 
 static void
 write_text(struct tape *t, const struct gw_event *ev)

@@ -25,7 +25,7 @@ set_state(struct km_kernel *k, enum km_kstate to)
 	k->state = to;
 }
 
-/* --- what the test says ------------------------------------------------------------------ */
+/* --- what the test says ----------------------------------------------------------------- */
 
 struct km_kernel *
 paper_newest(void)
@@ -166,7 +166,7 @@ paper_obey(void)
 	return any;
 }
 
-/* --- kernelmgr/kernel.h -------------------------------------------------------------------- */
+/* --- kernelmgr/kernel.h ----------------------------------------------------------------- */
 
 int
 km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *ops, void *arg,

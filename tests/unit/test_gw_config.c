@@ -1,4 +1,5 @@
-/* Unit test of gateway/config: where settings come from, what is refused and how, what is printed. */
+/* Unit test of gateway/config: where settings come from, what is refused and how, what is
+ * printed. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* Unit test of gateway/context: the queue, kernels that die or do not start, restart, deletion, waiting. */
+/* Unit test of gateway/context: the queue, kernels that die or do not start, restart,
+ * deletion, waiting. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -92,7 +93,7 @@ only_the_default_python_context_makes_it_ready(void **state)
 	rig_free(r);
 }
 
-/* --- death ---------------------------------------------------------------------------------- */
+/* --- death ------------------------------------------------------------------------------ */
 
 static void
 death_while_running_ends_that_run_only(void **state)
@@ -213,7 +214,7 @@ output_of_nobody_is_counted(void **state)
 	rig_free(r);
 }
 
-/* --- deletion and restart ------------------------------------------------------------------ */
+/* --- deletion and restart --------------------------------------------------------------- */
 
 static void
 deletion_ends_all_of_it(void **state)
@@ -280,7 +281,7 @@ a_restart_is_a_fresh_kernel_under_the_same_id(void **state)
 	rig_free(r);
 }
 
-/* --- waiting --------------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------- */
 
 struct waiter {
 	struct gw_ctx_wait w;
@@ -403,7 +404,7 @@ who_waits_is_told_of_failure(void **state)
 	rig_free(r);
 }
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------- */
 
 static void
 what_a_context_may_be(void **state)

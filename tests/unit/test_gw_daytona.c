@@ -16,7 +16,7 @@
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
-/* --- the first frame ------------------------------------------------------------------------ */
+/* --- the first frame -------------------------------------------------------------------- */
 
 static void
 frames_that_are_refused(void **state)
@@ -114,7 +114,7 @@ frames_that_are_taken(void **state)
 	json_decref(rq.root);
 }
 
-/* --- frames out ------------------------------------------------------------------------------ */
+/* --- frames out ------------------------------------------------------------------------- */
 
 static void
 frame_is(json_t *f, const char *want)
@@ -230,7 +230,7 @@ no_frame_is_larger_than_clients_take(void **state)
 	mem_free(big);
 }
 
-/* --- a connection ------------------------------------------------------------------------------ */
+/* --- a connection ----------------------------------------------------------------------- */
 
 static const struct fake_pair box[] = {{"sandbox", "default"}, {NULL, NULL}};
 
@@ -474,7 +474,7 @@ a_slow_client_is_waited_for(void **state)
 	rig_free(r);
 }
 
-/* --- REST --------------------------------------------------------------------------------------- */
+/* --- REST ------------------------------------------------------------------------------- */
 
 static const struct gw_route *
 route(const char *method, const char *path)

@@ -291,7 +291,7 @@ a_kernel_that_goes_idle_without_a_reply(void **state)
 	rig_free(r);
 }
 
-/* --- input ---------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------ */
 
 static void
 ask_for_input(struct km_kernel *k, const char *prompt)
@@ -357,7 +357,7 @@ input_at_its_end(void **state)
 	rig_free(r);
 }
 
-/* --- limits ---------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------- */
 
 static void
 the_queue_has_a_limit(void **state)

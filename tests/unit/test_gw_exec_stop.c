@@ -1,4 +1,5 @@
-/* Unit test of gateway/exec: timeouts, interrupts, clients that go away, kernels that do not obey. */
+/* Unit test of gateway/exec: timeouts, interrupts, clients that go away, kernels that do not
+ * obey. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -242,7 +243,7 @@ done_before_the_deadline_stops_every_timer(void **state)
 	rig_free(r);
 }
 
-/* --- clients that go away ---------------------------------------------------------------- */
+/* --- clients that go away --------------------------------------------------------------- */
 
 /* Its only client goes away, while it waits or runs; the kernel then obeys.  How did it end? */
 static enum gw_done

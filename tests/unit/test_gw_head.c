@@ -1,4 +1,5 @@
-/* Unit test of gateway/head, gateway/uri and gateway/chunk: what of HTTP is read, and what refused. */
+/* Unit test of gateway/head, gateway/uri and gateway/chunk: what of HTTP is read, and what
+ * refused. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -221,7 +222,8 @@ queries(void **state)
 	assert_int_equal(gw_uri_query(none, p, 3), 0);
 }
 
-/* Feed text in steps of at most step bytes; returns 0 when done, 1 when more is needed, -EBADMSG. */
+/* Feed text in steps of at most step bytes; returns 0 when done, 1 when more is needed,
+ * -EBADMSG. */
 static int
 unchunk(const char *text, size_t step, struct buf *ret)
 {

@@ -27,7 +27,7 @@
 	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"           \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-/* --- a dialect for tests ------------------------------------------------------------------ */
+/* --- a dialect for tests ---------------------------------------------------------------- */
 
 static struct {
 	struct gw_http *held; /* asked, not answered */
@@ -147,7 +147,7 @@ static const struct gw_route rows[] = {
 static const struct gw_dialect dialect = {.name = "test", .prefix = "", .routes = rows};
 static const struct gw_dialect *const dialects[] = {&dialect, NULL};
 
-/* --- a server and its clients on one loop ------------------------------------------------- */
+/* --- a server and its clients on one loop ----------------------------------------------- */
 
 struct rig {
 	struct loop *lp;
@@ -287,7 +287,7 @@ expect(struct rig *r, const char *request, const char *status, const char *end)
 #define HOST  "Host: localhost\r\n"
 #define CLOSE "Connection: close\r\n\r\n"
 
-/* --- tests -------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------ */
 
 static void
 listening(void **state)

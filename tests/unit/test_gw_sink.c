@@ -265,7 +265,7 @@ the_log_of_an_unread_run_is_bounded(void **state)
 	rig_free(r);
 }
 
-/* --- what event() may do ----------------------------------------------------------------- */
+/* --- what event() may do ---------------------------------------------------------------- */
 
 static void
 unhook_and_free_inside_event(void **state)

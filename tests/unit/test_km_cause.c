@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,10 +73,12 @@ keeps_the_end(void **state)
 	(void)state;
 	for (size_t f = 0; f < sizeof(fills) / sizeof(fills[0]); f++) {
 		char out[KM_CAUSE_MAX] = "exit code 1", tail[9000] = "START ";
+		size_t len = strlen(tail);
 
-		while (strlen(tail) < 8000)
-			strcat(tail, fills[f]);
-		strcat(tail, f % 2 == 0 ? " No module named 'x'\n" : "y No module named 'x'\n");
+		while (len < 8000)
+			len += (size_t)snprintf(tail + len, sizeof(tail) - len, "%s", fills[f]);
+		(void)snprintf(tail + len, sizeof(tail) - len, "%s No module named 'x'\n",
+		               f % 2 == 0 ? "" : "y");
 		km_cause_quote(out, tail);
 		assert_true(strncmp(out, "exit code 1: ... ", 17) == 0);
 		assert_null(strstr(out, "START"));

@@ -191,7 +191,7 @@ count_more_fds(pid_t pid)
 	d = opendir(path);
 	assert_non_null(d);
 	while ((e = readdir(d)) != NULL)
-		n += strspn(e->d_name, "0123456789") > 0 && atoi(e->d_name) > 2;
+		n += strtol(e->d_name, NULL, 10) > 2;
 	(void)closedir(d);
 	return n;
 }

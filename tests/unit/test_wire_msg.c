@@ -28,8 +28,8 @@ slice(const char *s)
 	return (struct wire_slice){s, strlen(s)};
 }
 
-/* Parse text[0..] up to NULL as frames; a frame "@" becomes the signature of the four frames after
- * it. */
+/* Parse text[0..] up to NULL as frames; a frame "@" becomes the signature of the four frames
+ * after it. */
 static int
 parse(const char *const *text, struct wire_msg *m)
 {
@@ -164,7 +164,8 @@ empty_key_accepts_any_signature(void **state)
 	wire_sign_free(none);
 }
 
-/* The digest covers the bytes as they came: another spelling of the same JSON is another message. */
+/* The digest covers the bytes as they came: another spelling of the same JSON is another
+ * message. */
 static void
 signature_covers_bytes_not_values(void **state)
 {
