@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "gateway/auth.h"
 #include "gateway/config.h"
@@ -275,15 +276,17 @@ static void
 announce(const struct app *a)
 {
 	const char *url;
-	bool token = strcmp(a->cfg->auth, "token") == 0;
+	const char *token = strcmp(a->cfg->auth, "token") == 0 ? a->token : "";
+	char exe[4096] = "kernelbridge";
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
+	if (n > 0)
+		exe[n] = '\0';
 	for (size_t i = 0; (url = gw_server_url(a->server, i)) != NULL; i++)
 		(void)printf("kernelbridge: listening on %s/%s%s\n", url,
-		             token ? "?token=" : "", token ? a->token : "");
-	(void)printf("kernelbridge: try  echo 'print(6 * 7)' | KERNELBRIDGE_URL=%s%s%s "
-	             "kernelbridge run -\n",
-	             gw_server_url(a->server, 0), token ? " KERNELBRIDGE_TOKEN=" : "",
-	             token ? a->token : "");
+		             token[0] != '\0' ? "?token=" : "", token);
+	(void)printf("kernelbridge: try  echo 'print(6 * 7)' | %s run --url %s%s%s -\n", exe,
+	             gw_server_url(a->server, 0), token[0] != '\0' ? " --token " : "", token);
 	(void)fflush(stdout);
 }
 
