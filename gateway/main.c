@@ -285,8 +285,9 @@ announce(const struct app *a)
 	for (size_t i = 0; (url = gw_server_url(a->server, i)) != NULL; i++)
 		(void)printf("kernelbridge: listening on %s/%s%s\n", url,
 		             token[0] != '\0' ? "?token=" : "", token);
-	(void)printf("kernelbridge: try  echo 'print(6 * 7)' | %s run --url %s%s%s -\n", exe,
-	             gw_server_url(a->server, 0), token[0] != '\0' ? " --token " : "", token);
+	(void)printf("kernelbridge: try  echo 'print(6 * 7)' | %s%s%s%s run --url %s -\n",
+	             token[0] != '\0' ? "KERNELBRIDGE_TOKEN=" : "", token,
+	             token[0] != '\0' ? " " : "", exe, gw_server_url(a->server, 0));
 	(void)fflush(stdout);
 }
 
