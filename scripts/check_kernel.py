@@ -4,6 +4,7 @@ Run by install-kernels with the prefix's own Python and JUPYTER_PATH. Exit statu
 EXPECTED (whitespace at the end apart), else 1 with one line that says what came instead.
 """
 
+import os
 import sys
 import tempfile
 
@@ -22,6 +23,7 @@ def run(name: str, code: str) -> str:
             out.append(msg["content"]["text"])
 
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["IPYTHONDIR"] = folder  # else jupyter_client makes ~/.ipython
         manager = KernelManager(kernel_name=name, transport="ipc", connection_file=f"{folder}/k.json")
         manager.start_kernel(cwd=folder)
         client = manager.client()

@@ -37,7 +37,8 @@ need_apt() {
 	((${#missing[@]})) || return 0
 	local as_root=()
 	if ((EUID != 0)); then
-		if ! command -v sudo >/dev/null || ! sudo -v; then
+		# Not sudo -v: it wants a password where any rule does, though the last one needs none.
+		if ! command -v sudo >/dev/null || ! sudo true; then
 			die "packages are missing and there is no way to become root; run this as root, then try again:
   apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
 		fi
