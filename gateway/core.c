@@ -85,29 +85,49 @@ gw_core_keep(struct gw_core *core, struct gw_exec *ex)
 	arm_expiry(core, 1000);
 }
 
+static struct gw_exec *
+find_in(struct list *head, const char *id)
+{
+	struct list *it;
+	struct list *tmp;
+
+	list_each (it, tmp, head) {
+		struct gw_exec *ex = list_entry(it, struct gw_exec, node);
+
+		if (strcmp(ex->id.id, id) == 0)
+			return ex;
+	}
+	return NULL;
+}
+
+static struct gw_exec *
+find_in_contexts(struct gw_sandbox *sb, const char *id)
+{
+	struct gw_exec *ex = NULL;
+	struct list *it;
+	struct list *tmp;
+
+	list_each (it, tmp, &sb->contexts) {
+		ex = find_in(&list_entry(it, struct gw_ctx, node)->queue, id);
+		if (ex != NULL)
+			break;
+	}
+	return ex;
+}
+
 struct gw_exec *
 gw_exec_find(struct gw_core *core, const char *id)
 {
-	struct list *sit, *stmp, *cit, *ctmp, *it, *tmp;
+	struct gw_exec *ex = find_in(&core->kept, id);
+	struct list *it;
+	struct list *tmp;
 
-	list_each (it, tmp, &core->kept) {
-		if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) == 0)
-			return list_entry(it, struct gw_exec, node);
+	list_each (it, tmp, &core->sandboxes) {
+		if (ex != NULL)
+			break;
+		ex = find_in_contexts(list_entry(it, struct gw_sandbox, node), id);
 	}
-	list_each (sit, stmp, &core->sandboxes) {
-		struct gw_sandbox *sb = list_entry(sit, struct gw_sandbox, node);
-
-		list_each (cit, ctmp, &sb->contexts) {
-			struct gw_ctx *c = list_entry(cit, struct gw_ctx, node);
-
-			list_each (it, tmp, &c->queue) {
-				if (strcmp(list_entry(it, struct gw_exec, node)->id.id, id) ==
-				    0)
-					return list_entry(it, struct gw_exec, node);
-			}
-		}
-	}
-	return NULL;
+	return ex;
 }
 
 /* --- its life --------------------------------------------------------------------------- */

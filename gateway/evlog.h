@@ -13,7 +13,7 @@
 #include "gateway/event.h"
 #include "wire/base/list.h"
 
-#define GW_EVLOG_PIECE (128U * 1024U) /* bytes of stream text in one event, at most */
+#define GW_EVLOG_PIECE ((size_t)128 * 1024) /* bytes of stream text in one event, at most */
 
 struct gw_evlog {
 	struct list records;

@@ -199,8 +199,10 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 			why = "the kernel did not stop when interrupted and was killed: its "
 			      "state is lost";
 	}
-	if (how == GW_DONE_KERNEL_DIED)
+	if (how == GW_DONE_KERNEL_DIED) {
+		assert(why != NULL);
 		append_death(ex, why);
+	}
 	stop_timers(ex);
 	if (ex->paused)
 		km_kernel_resume(ex->kernel);

@@ -26,7 +26,7 @@ gw_files_mkdirs(const char *path, struct err *err)
 			*p = '\0';
 		if (mkdir(copy, 0700) != 0 && errno != EEXIST)
 			rc = err_set(err, -EIO, "cannot make folder %s: %s", copy,
-			             strerror(errno));
+			             strerrordesc_np(errno));
 		if (p != NULL)
 			*p = '/';
 	} while (p != NULL && rc == 0);
@@ -48,7 +48,7 @@ gw_files_remove_tree(const char *path)
 	int rc = posix_spawnp(&pid, rm, NULL, NULL, argv, environ);
 
 	if (rc != 0)
-		log_warn(NULL, "cannot remove %s: %s", path, strerror(rc));
+		log_warn(NULL, "cannot remove %s: %s", path, strerrordesc_np(rc));
 	mem_free(copy);
 }
 
@@ -62,7 +62,7 @@ gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
 
 	if (fd < 0)
 		return err_set(err, errno == ENOENT ? -ENOENT : -EIO, "cannot open %s: %s",
-		               path, strerror(errno));
+		               path, strerrordesc_np(errno));
 	data = mem_new(max + 2);
 	while ((n = read(fd, data + len, max + 1 - len)) > 0)
 		len += (size_t)n;
@@ -75,6 +75,6 @@ gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
 	}
 	mem_free(data);
 	if (n < 0)
-		return err_set(err, -EIO, "cannot read %s: %s", path, strerror(errno));
+		return err_set(err, -EIO, "cannot read %s: %s", path, strerrordesc_np(errno));
 	return err_set(err, -EMSGSIZE, "%s is larger than %zu bytes", path, max);
 }

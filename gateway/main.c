@@ -227,6 +227,7 @@ static int
 raise_limits(const struct gw_config *cfg, struct err *err)
 {
 	uint64_t need = 64 + cfg->max_connections + 12 * cfg->max_contexts;
+	int sockets = (int)(4 * cfg->max_contexts + 64);
 	struct rlimit rl;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < need) {
@@ -241,9 +242,8 @@ raise_limits(const struct gw_config *cfg, struct err *err)
 			    (unsigned long long)cfg->max_connections,
 			    (unsigned long long)cfg->max_contexts);
 	}
-	if (wire_channel_setup((int)(4 * cfg->max_contexts + 64)) != 0)
-		return err_set(err, -EIO, "ZMQ refuses %llu sockets",
-		               (unsigned long long)(4 * cfg->max_contexts + 64));
+	if (wire_channel_setup(sockets) != 0)
+		return err_set(err, -EIO, "ZMQ refuses %d sockets", sockets);
 	return 0;
 }
 

@@ -451,14 +451,16 @@ read_code(const char *file, struct buf *code, struct err *err)
 	int rc = 0;
 
 	if (f == NULL)
-		return err_set(err, -EINVAL, "cannot read %.120s: %s", file, strerror(errno));
+		return err_set(err, -EINVAL, "cannot read %.120s: %s", file,
+		               strerrordesc_np(errno));
 	while (rc == 0 && (n = fread(piece, 1, sizeof(piece), f)) > 0)
 		rc = buf_append(code, piece, n);
 	if (rc != 0)
 		rc =
 		    err_set(err, -EINVAL, "%.120s is larger than %u MiB", file, CODE_MAX >> 20);
 	else if (ferror(f))
-		rc = err_set(err, -EINVAL, "cannot read %.120s: %s", file, strerror(errno));
+		rc = err_set(err, -EINVAL, "cannot read %.120s: %s", file,
+		             strerrordesc_np(errno));
 	else if (!utf8_valid(code->len > 0 ? code->data : "", code->len))
 		rc = err_set(err, -EINVAL, "%.120s is not UTF-8 text", file);
 	if (!is_stdin)

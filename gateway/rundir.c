@@ -93,9 +93,9 @@ make_any(struct gw_rundir *r, const char *run, struct err *err)
 		r->lock = open_lock(r->path, O_RDWR | O_CREAT);
 		rc = r->lock >= 0 && flock(r->lock, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
 	}
-	return rc == 0
-	           ? 0
-	           : err_set(err, -EIO, "cannot make the folder %s: %s", path, strerror(-rc));
+	return rc == 0 ? 0
+	               : err_set(err, -EIO, "cannot make the folder %s: %s", path,
+	                         strerrordesc_np(-rc));
 }
 
 int
@@ -112,7 +112,7 @@ gw_rundir_new(const char *state_dir, struct gw_rundir **ret, struct err *err)
 		return rc;
 	all = open_lock(run, O_RDWR | O_CREAT);
 	if (all < 0 || flock(all, LOCK_EX) != 0) /* waits: another one is starting */
-		rc = err_set(err, -EIO, "cannot lock %s: %s", run, strerror(errno));
+		rc = err_set(err, -EIO, "cannot lock %s: %s", run, strerrordesc_np(errno));
 	r = mem_new(sizeof(*r));
 	r->lock = -1;
 	if (rc == 0) {
@@ -139,7 +139,7 @@ gw_rundir_free(struct gw_rundir *r)
 		(void)snprintf(path, sizeof(path), "%s/.lock", r->path);
 		(void)unlink(path);
 		if (rmdir(r->path) != 0 && errno != ENOENT)
-			log_warn(NULL, "cannot remove %s: %s", r->path, strerror(errno));
+			log_warn(NULL, "cannot remove %s: %s", r->path, strerrordesc_np(errno));
 	}
 	if (r->link != NULL)
 		(void)unlink(r->link);

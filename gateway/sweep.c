@@ -17,7 +17,7 @@
 #include "wire/base/mem.h"
 
 #define PATH_ROOM   4096
-#define ENVIRON_MAX (256 * 1024)
+#define ENVIRON_MAX 262144
 #define MARK        "KERNELBRIDGE_KERNEL_ID="
 
 /* Call fn(arg, name) for every entry of the folder path. */

@@ -29,9 +29,9 @@
 
 /* No frame is over 1 MiB, Daytona's own limit; aiohttp refuses 4 MiB.  A byte of text takes
  * up to six in JSON. */
-#define RICH_MAX  (1000 * 1024)
-#define TEXT_MAX  (64 * 1024) /* of a traceback, and of an error's value */
-#define LABEL_MAX 1024        /* of an error's name, and of a display's id */
+#define RICH_MAX  1024000U
+#define TEXT_MAX  65536U /* of a traceback, and of an error's value */
+#define LABEL_MAX 1024U  /* of an error's name, and of a display's id */
 
 struct session {
 	struct gw_sink sink;

@@ -1,4 +1,5 @@
 /* gateway/dialects/native_do.c - what the WebSocket and the REST twins both do; see native.h. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -129,7 +130,7 @@ gw_native_execute(struct gw_core *core, const struct gw_native_request *rq,
 	};
 	bool named = rq->context != NULL && strcmp(rq->context, "default") != 0;
 	struct gw_sandbox *sb = NULL;
-	struct gw_ctx *c;
+	struct gw_ctx *c = NULL;
 	int rc;
 
 	if (named) {
@@ -159,7 +160,7 @@ interrupt(struct gw_core *core, const struct gw_native_request *rq, json_t **ret
           struct err *err)
 {
 	struct gw_exec *ex = NULL;
-	struct gw_ctx *c;
+	struct gw_ctx *c = NULL;
 	int rc;
 
 	if (rq->execution != NULL) {
@@ -217,7 +218,7 @@ static int
 delete_context(struct gw_core *core, const struct gw_native_request *rq, json_t **ret,
                struct err *err)
 {
-	struct gw_ctx *c;
+	struct gw_ctx *c = NULL;
 	int rc = gw_native_context(core, rq, &c, err);
 
 	if (rc != 0)
@@ -266,6 +267,7 @@ delete_sandbox(struct gw_core *core, const struct gw_native_request *rq, json_t 
 
 	if (rc != 0)
 		return rc;
+	assert(sb != NULL);
 	if (strcmp(sb->id.id, GW_SANDBOX_DEFAULT) == 0)
 		return err_set(err, -EINVAL, "the default sandbox cannot be deleted");
 	*ret = json_pack("{s:s}", "sandbox", sb->id.id);

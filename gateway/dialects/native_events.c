@@ -17,7 +17,7 @@ static char
 escape_of(unsigned char c)
 {
 	if (c >= 0x20)
-		return c == '"' || c == '\\' ? (char)c : 0;
+		return (char)(c == '"' || c == '\\' ? c : 0);
 	if (c == '\n')
 		return 'n';
 	if (c == '\r')

@@ -1,8 +1,8 @@
 /* gateway/dialects/page.c - the page at / and its files, built into the program.
  *
- * The page is for everyone: it holds no secret and can do nothing without a token.  Its policy allows
- * no inline script and no connection but to this gateway.  HTML that code outputs is shown by
- * frame.html, in an origin of its own that reaches nothing at all.
+ * The page is for everyone: it holds no secret and can do nothing without a token.  Its policy
+ * allows no inline script and no connection but to this gateway.  HTML that code outputs is
+ * shown by frame.html, in an origin of its own that reaches nothing at all.
  */
 #include <stddef.h>
 #include <string.h>

@@ -34,7 +34,7 @@ struct conn {
 static void
 die(const char *what)
 {
-	(void)fprintf(stderr, "wsrun: %s: %s\n", what, strerror(errno));
+	(void)fprintf(stderr, "wsrun: %s: %s\n", what, strerrordesc_np(errno));
 	exit(1);
 }
 
