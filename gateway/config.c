@@ -27,9 +27,12 @@ struct key {
 	const char *help;
 };
 
-#define AT(field) offsetof(struct gw_config, field)
-#define FOREVER   (UINT64_C(1) << 53) /* 285,000 years in ms; exact in JSON */
-#define MIB       (UINT64_C(1) << 20)
+#define AT(field)   offsetof(struct gw_config, field)
+#define FOREVER     (UINT64_C(1) << 53) /* 285,000 years in ms; exact in JSON */
+#define MIB         (UINT64_C(1) << 20)
+
+#define PATH_SHOWN  60 /* bytes of a file's path in errors */
+#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 /* clang-format off */
 static const struct key keys[] = {
@@ -222,11 +225,70 @@ say(struct values *v, const char *name, const char *value, struct err *err)
 	return rc;
 }
 
+/* Put the place before err's text; of a long path, the end tells.  Returns rc. */
+static int
+at(const char *path, unsigned number, int rc, struct err *err)
+{
+	const struct err why = *err;
+	size_t len = strlen(path);
+
+	return err_set(err, rc, "%s:%u: %s", path + (len > PATH_SHOWN ? len - PATH_SHOWN : 0),
+	               number, why.text);
+}
+
+/* What is wrong with line[0..len), or NULL. */
+static const char *
+fault(const char *line, size_t len)
+{
+	size_t key = strspn(line, " \t");
+	size_t end = key + strspn(line + key, KEY_LETTERS);
+	const char *p = line + end + strspn(line + end, " \t");
+
+	if (strlen(line) != len)
+		return "it holds a NUL";
+	if (strchr("\r\n#", line[key]) != NULL)
+		return NULL;
+	if (end == key || *p != '=')
+		return "expected key = value";
+	p++;
+	p += strspn(p, " \t");
+	if ((*p == '"' || *p == '\'') && strchr(p + 1, *p) == NULL)
+		return "a quote is not closed";
+	if (key % 4 != 0 || line[0] == '\t')
+		return "the line is indented";
+	return NULL;
+}
+
+/* zconfig_load() neither says which line is wrong nor releases what it had read of the file. */
+static int
+check_lines(const char *path, struct err *err)
+{
+	FILE *f = fopen(path, "re");
+	const char *what = NULL;
+	char *line = NULL;
+	size_t cap = 0;
+	unsigned number = 0;
+	ssize_t n = 0;
+
+	if (f == NULL)
+		return err_set(err, -EINVAL, "cannot read %.100s: %s", path,
+		               strerrordesc_np(errno));
+	while (what == NULL && (n = getline(&line, &cap, f)) >= 0) {
+		number++;
+		what = fault(line, (size_t)n);
+	}
+	free(line);
+	(void)fclose(f);
+	if (what == NULL)
+		return 0;
+	(void)err_set(err, -EINVAL, "%s", what);
+	return at(path, number, -EINVAL, err);
+}
+
 /* Put before err's text where file path gives name for the n-th time, from 0.  Returns rc. */
 static int
 at_line(const char *path, const char *name, size_t n, int rc, struct err *err)
 {
-	const struct err why = *err;
 	FILE *f = fopen(path, "re");
 	size_t len = strlen(name);
 	char *line = NULL;
@@ -242,7 +304,7 @@ at_line(const char *path, const char *name, size_t n, int rc, struct err *err)
 	free(line);
 	if (f != NULL)
 		(void)fclose(f);
-	return err_set(err, rc, "%.60s:%u: %s", path, number, why.text);
+	return at(path, number, rc, err);
 }
 
 /* path is the file that v came from, or NULL. */
@@ -284,9 +346,14 @@ read_file(const char *path, struct values *v, struct err *err)
 	int rc = 0;
 
 	if (stat(path, &st) != 0)
-		return err_set(err, -EINVAL, "cannot read %.100s: %s", path, strerror(errno));
-	if (!S_ISDIR(st.st_mode)) /* to zconfig, a folder is an empty file */
+		return err_set(err, -EINVAL, "cannot read %.100s: %s", path,
+		               strerrordesc_np(errno));
+	if (!S_ISDIR(st.st_mode)) { /* to zconfig, a folder is an empty file */
+		rc = check_lines(path, err);
+		if (rc != 0)
+			return rc;
 		root = zconfig_load(path);
+	}
 	if (root == NULL)
 		return err_set(err, -EINVAL, "cannot read %.100s as `key = value` lines", path);
 	for (item = zconfig_child(root); item != NULL && rc == 0; item = zconfig_next(item)) {

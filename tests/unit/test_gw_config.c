@@ -166,7 +166,7 @@ what_is_refused_and_how(void **state)
 	    {"auth = token\nauth = nobody\n", NULL, ":2: auth = nobody: expected"},
 	    {"max_queue = 1\nmax_que = 1", NULL, ":2: unknown setting 'max_que'"},
 	    {"listen = 127.0.0.1:1\n    port = 2\n", NULL, ":1: 'listen' has indented lines"},
-	    {"max_queue\n", NULL, "max_queue"},
+	    {"max_queue\n", NULL, ":1: expected key = value"},
 	};
 
 	(void)state;
