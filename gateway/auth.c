@@ -85,6 +85,11 @@ read_token(int fd, const char *path, char **ret, struct err *err)
 
 	if (n < 0)
 		return err_set(err, -EIO, "%s: %s", path, strerrordesc_np(errno));
+	if (n == TOKEN_FILE_MAX) { /* and perhaps there is more */
+		sodium_memzero(text, sizeof(text));
+		return err_set(err, -EINVAL, "%s: a token has less than %d bytes", path,
+		               TOKEN_FILE_MAX);
+	}
 	while (n > 0 && (unsigned char)text[n - 1] <= ' ')
 		n--;
 	text[n] = '\0';
