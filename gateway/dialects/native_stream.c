@@ -13,7 +13,7 @@
 #include "wire/base/mem.h"
 
 #define NDJSON     "application/x-ndjson"
-#define WAIT_BYTES (64U * 1024 * 1024) /* stdout and stderr in one summary, each */
+#define WAIT_BYTES (8U << 20) /* stdout and stderr in one summary, each */
 #define KEEP_BYTES (1U << 20)
 
 struct stream {
@@ -25,7 +25,7 @@ struct stream {
 	struct buf text[2]; /* stdout, stderr */
 	json_t *results;
 	json_t *error;
-	bool truncated;
+	bool truncated[2];
 };
 
 static void
@@ -116,8 +116,8 @@ gw_native_stream_events(struct gw_core *core, struct gw_http *x, struct gw_exec 
 static void
 add_text(struct stream *st, unsigned which, struct wire_slice text)
 {
-	if (buf_append(&st->text[which], text.ptr, text.len) != 0)
-		st->truncated = true;
+	if (!st->truncated[which] && buf_append(&st->text[which], text.ptr, text.len) != 0)
+		st->truncated[which] = true;
 }
 
 /* An update replaces every earlier bundle with its display id. */
@@ -160,7 +160,7 @@ summary(const struct stream *st, const struct gw_event *done)
 	if (done->text.len > 0)
 		json_object_set_new(o, "why",
 		                    json_stringn_nocheck(done->text.ptr, done->text.len));
-	if (st->truncated)
+	if (st->truncated[0] || st->truncated[1])
 		json_object_set_new(o, "truncated", json_true());
 	return o;
 }

@@ -150,8 +150,13 @@ function refresh() {
   ui.restart.disabled = !ready;
   ui.stop.disabled = !ready || !live.size;
   ui.stop.textContent = [...live.values()].some((each) => each.stopped) ? "Stop now" : "Stop";
+}
+
+/** For a reload: what this tab follows. */
+function remember() {
   const kept = [...live].map(([execution, { context, code }]) => ({ execution, context, code }));
   store.setItem("kernelbridge.live", JSON.stringify(kept));
+  refresh();
 }
 
 function addRun(code) {
@@ -167,7 +172,7 @@ function addRun(code) {
     onStart(answer) {
       execution = answer.execution;
       live.set(execution, { output, context: answer.context, code, stopped: false });
-      refresh();
+      remember();
     },
     onEvent(event) {
       const bottom = atBottom();
@@ -175,7 +180,7 @@ function addRun(code) {
       if (bottom) follow();
       if (event.event === "done" || event.event === "lost") {
         live.delete(execution);
-        refresh();
+        remember();
       }
     },
   };
