@@ -66,6 +66,8 @@ def describe(etype, value, tb, cell_names) -> dict[str, str]:
     if of_cell:
         text = cut(f"{value.msg} (<string>, line {value.lineno})")
     report = traceback.TracebackException(etype, value, tb, compact=True)
+    if issubclass(etype, KeyboardInterrupt) and _ours_only(report.stack, cell_names):
+        report.stack.clear()
     _clean(report, cell_names)
     if of_cell:
         body = _syntax(report, name, text)
@@ -82,14 +84,9 @@ def _syntax(report, name, text) -> str:
     return _HEAD + "".join(lines) + f"{name}: {text}\n"
 
 
-def _foreign(part, cell_names) -> list:
-    """Return the frames that are not ours. An interrupt between two statements of a cell hits
-    somewhere below IPython, and has none."""
-    frames = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
-    if part.exc_type and issubclass(part.exc_type, KeyboardInterrupt):
-        if not any(frame.filename in cell_names for frame in frames):
-            return []
-    return frames
+def _ours_only(stack, cell_names) -> bool:
+    """True if no frame is a cell's: an interrupt between two statements hits IPython, or below."""
+    return not any(frame.filename in cell_names for frame in stack)
 
 
 def _clean(report, cell_names):
@@ -100,13 +97,13 @@ def _clean(report, cell_names):
         if part is None or id(part) in seen:
             continue
         seen.add(id(part))
-        part.stack[:] = _foreign(part, cell_names)
+        part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
         for frame in part.stack:
             if frame.filename in cell_names:
                 frame.filename = "<stdin>"
                 if frame.name.startswith("<cell line:"):
                     frame.name = "<module>"
-        if part.exc_type and issubclass(part.exc_type, SyntaxError) and part.filename in cell_names:
+        if getattr(part, "filename", None) in cell_names:  # only those of syntax errors have one
             part.filename = "<string>"
         if isinstance(part._str, str):
             part._str = cut(part._str)
