@@ -16,9 +16,10 @@
 #include "wire/base/mem.h"
 #include "wire/client.h"
 
-#define AGAIN_MS 50 /* an interrupt that came before the code ran is lost: ask again */
+#define AGAIN_MS   50 /* an interrupt that came before the code ran is lost: ask again */
+#define LAST_WORDS (8U << 20) /* what is still printed and under way when a run is stopped */
 
-#define TO(st)   (1U << (st))
+#define TO(st)     (1U << (st))
 
 /* clang-format off */
 static const struct {
@@ -84,20 +85,27 @@ slowest_seq(const struct gw_exec *ex)
 	return seq;
 }
 
-/* Let the kernel wait when the slowest sink is far behind; let it go on when it caught up. */
+/* Let the kernel wait when the slowest sink is far behind; let it go on when it caught up.  A run
+ * that is being stopped gets more room: its end comes after what it has printed already, and it
+ * would be killed for its client's slowness. */
 static void
 balance(struct gw_exec *ex)
 {
 	size_t high = ex->core->cfg->event_high_bytes;
+	size_t low = high / 2;
 	size_t behind;
 
+	if (ex->state == GW_EXEC_STOPPING) {
+		low = high + LAST_WORDS / 2;
+		high += LAST_WORDS;
+	}
 	if (ex->req == NULL || (!ex->paused && ex->log.bytes <= high))
 		return;
 	behind = gw_evlog_bytes_after(&ex->log, slowest_seq(ex));
 	if (!ex->paused && behind > high) {
 		ex->paused = true;
 		km_kernel_pause(ex->kernel);
-	} else if (ex->paused && behind <= high / 2) {
+	} else if (ex->paused && behind <= low) {
 		ex->paused = false;
 		km_kernel_resume(ex->kernel);
 	}
@@ -266,6 +274,7 @@ gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms)
 	if (ex->state == GW_EXEC_RUNNING) {
 		set_state(ex, GW_EXEC_STOPPING);
 		ex->stop = how;
+		balance(ex);
 		if (!ex->began || ex->silent)
 			ex->again = loop_timer_new(ex->core->lp, AGAIN_MS, on_again, ex);
 	} else if (how > ex->stop) {
@@ -331,7 +340,7 @@ on_done(void *arg, int status)
 	ex->req = NULL;
 	if (said == NULL)
 		said = "";
-	if (status == -EPIPE)
+	if (status == -EPIPE && km_kernel_state(ex->kernel) != KM_READY)
 		return; /* the kernel is dead; the context knows why and ends us */
 	if (status == -EIO) {
 		gw_exec_finish(ex, GW_DONE_OVERRUN,

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/gw_rig.h"
+#include "wire/base/mem.h"
 
 #define LONG_MS 3600000 /* never, in a test */
 
@@ -243,6 +244,68 @@ done_before_the_deadline_stops_every_timer(void **state)
 	rig_free(r);
 }
 
+static void
+print_bytes(struct km_kernel *k, size_t len)
+{
+	char *text = mem_new(len + 1);
+
+	memset(text, 'x', len);
+	paper_print(k, text);
+	mem_free(text);
+}
+
+static void
+a_client_that_stalls_does_not_keep_a_run_from_stopping(void **state)
+{
+	struct rig *r = rig_ready();
+	const struct gw_exec_request rq = {.code = "1", .code_len = 1, .timeout_ms = 1};
+	struct km_kernel *k = paper_newest();
+	struct tape *t = tape_new();
+	const size_t piece = 65536;
+
+	(void)state;
+	r->cfg->event_high_bytes = piece;
+	r->cfg->interrupt_grace_ms = LONG_MS;
+	t->stall_at = 1;
+	(void)start(r, &rq, t);
+	paper_input(k, 1);
+	print_bytes(k, 2 * piece);
+	assert_true(k->paused);
+	rig_wait_n(r, &k->interrupts_n, 1);
+	assert_false(k->paused); /* or its idle, which is behind the output, would never come */
+	for (unsigned i = 0; i < 200; i++)
+		print_bytes(k, piece);
+	assert_true(k->paused); /* it does not obey: there is an end to it */
+	paper_finish(k, "error");
+	gw_sink_resume(&t->sink);
+	rig_settle(r);
+	assert_int_equal(t->how, GW_DONE_TIMEOUT);
+	assert_int_equal(t->text_bytes, 202 * piece); /* nothing is lost */
+	tape_free(t);
+	rig_free(r);
+}
+
+static void
+a_request_that_cannot_be_sent_ends_its_run(void **state)
+{
+	struct rig *r = rig_ready();
+	struct tape *t = tape_new();
+
+	(void)state;
+	(void)rig_exec(r->ctx, "1", t);
+	rig_settle(r);
+	paper_done(paper_newest(), -EPIPE); /* and the kernel lives */
+	rig_settle(r);
+	assert_int_equal(t->how, GW_DONE_KERNEL_DIED);
+	(void)rig_exec(r->ctx, "2", NULL);
+	rig_settle(r);
+	assert_int_equal(paper_newest()->executes_n, 2);
+	paper_finish(paper_newest(), "ok");
+	rig_settle(r);
+	tape_free(t);
+	rig_free(r);
+}
+
 /* --- clients that go away --------------------------------------------------------------- */
 
 /* Its only client goes away, while it waits or runs; the kernel then obeys.  How did it end? */
@@ -346,6 +409,8 @@ main(void)
 	    cmocka_unit_test(stopping_what_waits_ends_it_at_once),
 	    cmocka_unit_test(a_timeout_outranks_an_interrupt),
 	    cmocka_unit_test(done_before_the_deadline_stops_every_timer),
+	    cmocka_unit_test(a_client_that_stalls_does_not_keep_a_run_from_stopping),
+	    cmocka_unit_test(a_request_that_cannot_be_sent_ends_its_run),
 	    cmocka_unit_test(what_becomes_of_orphans),
 	    cmocka_unit_test(one_of_two_clients_is_no_orphan),
 	};
