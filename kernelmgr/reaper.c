@@ -182,7 +182,8 @@ sweep_thread(struct km_reaper *r, const char *tid)
 	for (size_t at = 0; at < b.len; at += strcspn(b.data + at, " ") + 1) {
 		pid_t pid = parse_pid(b.data + at), parent, session;
 
-		if (pid > 0 && read_stat(pid, &parent, &session))
+		if (pid > 0 && find_pid(&r->running, pid) == NULL &&
+		    read_stat(pid, &parent, &session)) /* most are kernels: no file for them */
 			check_child(r, pid, session);
 	}
 	buf_fini(&b);
