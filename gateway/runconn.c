@@ -163,14 +163,25 @@ static int
 on_input(struct gw_runconn *rc, struct lws *wsi)
 {
 	char text[LINE_BYTES];
-	ssize_t n = read((int)(intptr_t)lws_get_socket_fd(wsi), text, sizeof(text));
+	ssize_t n;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
 	if (rc->input != wsi)
 		return -1;
+	n = read((int)lws_get_socket_fd(wsi), text, sizeof(text));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
 	rc->input_fn(rc->input_arg, text, n > 0 ? (size_t)n : 0);
 	return rc->input == wsi ? 0 : -1;
+}
+
+/* A pipe at its end without a byte left: poll says hang-up, and nothing to read. */
+static void
+on_input_closed(struct gw_runconn *rc, const struct lws *wsi)
+{
+	if (rc->input != wsi || rc->closing)
+		return;
+	rc->input = NULL;
+	rc->input_fn(rc->input_arg, "", 0);
 }
 
 void
@@ -209,6 +220,10 @@ on_event(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in, s
 	(void)user;
 	if (why == LWS_CALLBACK_RAW_RX_FILE)
 		return on_input(lws_context_user(lws_get_context(wsi)), wsi);
+	if (why == LWS_CALLBACK_RAW_CLOSE_FILE) {
+		on_input_closed(lws_context_user(lws_get_context(wsi)), wsi);
+		return 0;
+	}
 	return q != NULL && !q->rc->closing ? on_http(q, wsi, why, in, len) : 0;
 }
 
