@@ -76,8 +76,8 @@ int
 gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err)
 {
 	(void)max;
-	(void)ret;
-	(void)ret_len;
+	*ret = NULL;
+	*ret_len = 0;
 	return err_set(err, -ENOENT, "no file %s", path);
 }
 

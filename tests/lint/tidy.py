@@ -12,10 +12,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 JOBS = max(2, os.cpu_count() or 2)
+FORGET_AFTER_S = 30 * 86400  # of no use
 FOREIGN_FLAGS = ("-fsanitize", "-fno-sanitize", "-Wno-maybe")  # of gcc, or of no use here
 
 
@@ -78,6 +80,9 @@ def main(root: Path, database: Path, cache: Path) -> int:
         name = digest(*job, salt)
         return check(tool, *job, cache / name if name else None)
 
+    for entry in cache.iterdir():
+        if time.time() - entry.stat().st_mtime > FORGET_AFTER_S:
+            entry.unlink()
     jobs = sources(root, database)
     with ThreadPoolExecutor(JOBS) as pool:
         faults = [f for f in pool.map(one, jobs) if f]
