@@ -237,6 +237,17 @@ on_eof(struct gw_conn *c)
 		gw_conn_drop(c, "the client left");
 }
 
+/* n bytes of a body came.  It must keep coming: what came fast is no credit for a long pause. */
+static void
+extend_deadline(struct gw_conn *c, size_t n)
+{
+	uint64_t latest = loop_now_ms(c->s->cfg.lp) + c->s->cfg.idle_timeout_ms;
+
+	c->deadline_ms += n / BODY_RATE_MIN;
+	if (c->deadline_ms > latest)
+		c->deadline_ms = latest;
+}
+
 /* Returns false when the connection is no more, or waits for nothing now. */
 static bool
 read_some(struct gw_conn *c)
@@ -250,8 +261,8 @@ read_some(struct gw_conn *c)
 		return on_eof(c), false;
 	if (c->state == GW_CONN_LINGER)
 		return true;
-	if (c->state == GW_CONN_READING && c->x != NULL) /* a body, which must keep coming */
-		c->deadline_ms += (uint64_t)n / BODY_RATE_MIN;
+	if (c->state == GW_CONN_READING && c->x != NULL)
+		extend_deadline(c, (size_t)n);
 	else if (c->state == GW_CONN_READING && c->in.len == 0) /* a head begins */
 		set_deadline(c, c->s->cfg.idle_timeout_ms);
 	if (buf_append(&c->in, c->s->scratch, (size_t)n) < 0)
