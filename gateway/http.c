@@ -13,6 +13,7 @@
 #include "wire/base/mem.h"
 
 #define DISCARD_MAX (64U << 10) /* body of a refused request, read to keep the connection */
+#define OPEN_MAX    (64U << 10) /* body of a request that needs no token: anyone may send it */
 
 void
 gw_http_free(void *arg)
@@ -136,8 +137,12 @@ begin_body(struct gw_http *x)
 {
 	const struct gw_head *h = &x->r->head;
 	struct gw_conn *c = x->c;
+	size_t max = c->s->cfg.max_body_bytes;
 
-	if (h->length > c->s->cfg.max_body_bytes) {
+	if (x->r->match.row->access == GW_ACCESS_PUBLIC && max > OPEN_MAX)
+		max = OPEN_MAX;
+	buf_init(&x->body, max);
+	if (h->length > max) {
 		gw_http_refuse(c, 413, "the request body is too large");
 		return;
 	}

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "gateway/auth.h"
 #include "gateway/dialect.h"
 #include "gateway/edge.h"
 #include "gateway/metrics.h"
@@ -27,6 +28,7 @@
 #define UNANSWERED_MAX 2    /* pings */
 #define REASON_MAX     123  /* RFC 6455, section 5.5.1 */
 #define HEAD_MAX       (4U << 10)
+#define STRANGER_MAX   (64U << 10) /* bytes of a message before a late token came */
 
 enum { OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9 };
 
@@ -43,6 +45,7 @@ struct gw_ws {
 	struct gw_outq out;
 	struct loop_task turn;
 	bool opened;
+	bool stranger;   /* its token has yet to come (GW_ACCESS_LATE) */
 	bool closing;    /* nothing more is said or heard: either side has closed */
 	bool close_sent; /* ours, it left the queue */
 	bool full;
@@ -182,9 +185,11 @@ gw_ws_close(struct gw_ws *c, int code, const char *reason)
 static void
 on_receive(struct gw_ws *c, const char *ptr, size_t len)
 {
-	const size_t max = c->s->cfg.max_message_bytes;
+	size_t max = c->s->cfg.max_message_bytes;
 	struct buf msg;
 
+	if (c->stranger && max > STRANGER_MAX)
+		max = STRANGER_MAX;
 	c->unanswered = 0;
 	if (c->closing)
 		return;
@@ -192,8 +197,8 @@ on_receive(struct gw_ws *c, const char *ptr, size_t len)
 		buf_consume(&c->in, c->in.len);
 		c->in_binary = lws_frame_is_binary(c->wsi) != 0;
 	}
-	if (lws_remaining_packet_payload(c->wsi) > max ||
-	    buf_append(&c->in, ptr, len) == -EMSGSIZE) {
+	if (lws_remaining_packet_payload(c->wsi) > max || len > max - c->in.len ||
+	    buf_append(&c->in, ptr, len) != 0) {
 		gw_ws_close(c, 1009, "message too large");
 		return;
 	}
@@ -205,7 +210,7 @@ on_receive(struct gw_ws *c, const char *ptr, size_t len)
 	}
 	c->in_n++;
 	msg = c->in; /* the dialect may end us */
-	buf_init(&c->in, max);
+	buf_init(&c->in, c->s->cfg.max_message_bytes);
 	c->ops->message(c->s->cfg.core, c, msg.data, msg.len, c->in_binary);
 	buf_fini(&msg);
 }
@@ -357,6 +362,8 @@ gw_ws_adopt(struct gw_conn *from, struct gw_request *r)
 
 	*c = (struct gw_ws){
 	    .s = s, .id = from->id, .r = r, .ops = r->match.row->ws, .close_code = 1006};
+	c->stranger =
+	    r->match.row->access == GW_ACCESS_LATE && !gw_auth_check(s->cfg.auth, NULL, NULL);
 	c->id.kind = "ws";
 	buf_init(&c->in, s->cfg.max_message_bytes);
 	gw_outq_init(&c->out, GW_EDGE_QUEUE_MAX);
@@ -386,6 +393,10 @@ gw_ws_tick(struct gw_ws *c, uint64_t now_ms)
 
 		if (now_ms - c->moved_ms >= (soon ? CLOSE_WAIT_MS : cfg->idle_timeout_ms))
 			kill_socket(c, "no answer to our close");
+		return;
+	}
+	if (c->opened && c->stranger && now_ms - c->opened_ms >= cfg->idle_timeout_ms) {
+		gw_ws_close(c, 1008, "no token came");
 		return;
 	}
 	if (!c->opened || cfg->ping_every_ms == 0 || now_ms < c->next_ping_ms)
@@ -455,5 +466,8 @@ gw_ws_data(const struct gw_ws *c)
 bool
 gw_ws_authenticate(struct gw_ws *c, const char *token)
 {
-	return gw_request_authenticate(c->r, c->s->cfg.auth, token);
+	if (!gw_request_authenticate(c->r, c->s->cfg.auth, token))
+		return false;
+	c->stranger = false;
+	return true;
 }

@@ -142,6 +142,7 @@ static const struct gw_route rows[] = {
     {.method = "GET", .path = "/one", .access = GW_ACCESS_SANDBOX, .http = hello},
     {.method = "GET", .path = "/s/{sandbox}", .access = GW_ACCESS_USER, .http = hello},
     {.method = "WS", .path = "/ws", .access = GW_ACCESS_PUBLIC, .ws = &ws_ops},
+    {.method = "WS", .path = "/late", .access = GW_ACCESS_LATE, .ws = &ws_ops},
     {.method = NULL},
 };
 static const struct gw_dialect dialect = {.name = "test", .prefix = "", .routes = rows};
@@ -441,6 +442,34 @@ a_websocket_talks_and_ends(void **state)
 	(void)close(fd);
 }
 
+/* Whoever has shown no token may neither send much nor stay. */
+static void
+strangers_get_little(void **state)
+{
+	static const char upgrade[] = "GET /late HTTP/1.1\r\n" HOST UPGRADE "\r\n";
+	static const char large[] = "\x81\xff\0\0\0\0\0\1\xff\xff\0\0\0\0x";
+	struct rig *r = *state;
+	struct err err;
+	struct buf b;
+	int fd;
+
+	gw_server_free(r->server);
+	r->cfg.max_body_bytes = r->cfg.max_message_bytes = 1 << 20;
+	r->cfg.idle_timeout_ms = 100;
+	assert_int_equal(gw_server_start(&r->cfg, &r->server, &err), 0);
+	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n",
+	       "HTTP/1.1 413", NULL);
+	buf_init(&b, 10000);
+	fd = dial(r);
+	talk(r, fd, upgrade, sizeof(upgrade) - 1, "\r\n\r\n", &b);
+	talk(r, fd, large, sizeof(large) - 1, "\x03\xf1message too large", &b);
+	(void)close(fd);
+	fd = dial(r);
+	talk(r, fd, upgrade, sizeof(upgrade) - 1, "\x03\xf0no token came", &b);
+	(void)close(fd);
+	buf_fini(&b);
+}
+
 static void
 too_many_are_told(void **state)
 {
@@ -514,6 +543,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_client_that_leaves_is_noticed, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_stream_waits_for_its_reader, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_websocket_talks_and_ends, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(strangers_get_little, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(too_many_are_told, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(an_answer_outlives_the_order_to_stop, set_up,
 	                                    tear_down),
