@@ -20,6 +20,7 @@
 
 #define ASK_AFTER_REPLY_MS 20   /* answered, but iopub is not live yet */
 #define ASK_FIRST_MS       1000 /* not answered; doubled each time, since requests queue */
+#define INTERRUPTED_MS     1000 /* a kernel that has not answered an interrupt by then never will */
 #define ID_LEN             8
 
 static unsigned counts[KM_KSTATE_N];
@@ -246,6 +247,7 @@ km_kernel_free(struct km_kernel *k)
 	km_kernel_stop_timer(&k->deadline);
 	km_kernel_stop_timer(&k->grace);
 	km_kernel_stop_timer(&k->drain);
+	km_kernel_stop_timer(&k->release);
 	loop_task_cancel(&k->end);
 	km_kernel_unlaunch(k);
 	mem_free(k->run_dir);
@@ -258,26 +260,24 @@ km_kernel_free(struct km_kernel *k)
 /* Requests */
 
 static void
-ignore_done(void *arg, int status)
+on_shutdown_done(void *arg, int status)
 {
-	struct wire_req **req = arg;
+	struct km_kernel *k = arg;
 
-	(void)status;
-	*req = NULL;
+	(void)status; /* its process tells */
+	k->shutdown = NULL;
 }
 
-static const struct wire_req_ops ignore_ops = {.done = ignore_done};
-
 void
-km_kernel_send_control(struct km_kernel *k, struct wire_req **req, const char *type,
-                       json_t *content)
+km_kernel_ask_shutdown(struct km_kernel *k)
 {
-	const struct wire_ask what = {
-	    .channel = WIRE_CONTROL, .type = type, .content = content};
+	static const struct wire_req_ops ops = {.done = on_shutdown_done};
+	struct wire_ask what = {.channel = WIRE_CONTROL, .type = "shutdown_request"};
 
-	assert(*req == NULL);
-	*req = wire_client_request(k->client, &what, &ignore_ops, req);
-	json_decref(content);
+	assert(k->shutdown == NULL);
+	what.content = json_pack("{s:b}", "restart", 0);
+	k->shutdown = wire_client_request(k->client, &what, &ops, k);
+	json_decref(what.content);
 }
 
 static void
@@ -301,15 +301,51 @@ on_exec_reply(void *arg, const struct wire_msg *m)
 }
 
 static void
+tell_exec_done(struct km_kernel *k, int status)
+{
+	k->exec_held = false;
+	km_kernel_stop_timer(&k->release);
+	if (k->state == KM_BUSY)
+		km_kernel_set_state(k, KM_READY, "done");
+	if (k->exec_ops.done != NULL)
+		k->exec_ops.done(k->exec_arg, status);
+}
+
+static void
+on_release(void *arg)
+{
+	struct km_kernel *k = arg;
+
+	wire_req_free(k->interrupt);
+	k->interrupt = NULL;
+	tell_exec_done(k, 0);
+}
+
+/* control overtakes shell: an interrupt_request that came too late for this execution could hit
+ * the next one, so that one may begin only when it was answered. */
+static void
 on_exec_done(void *arg, int status)
 {
 	struct km_kernel *k = arg;
 
 	k->exec = NULL;
-	if (k->state == KM_BUSY)
-		km_kernel_set_state(k, KM_READY, "done");
-	if (k->exec_ops.done != NULL)
-		k->exec_ops.done(k->exec_arg, status);
+	if (status != 0 || k->interrupt == NULL) {
+		tell_exec_done(k, status);
+		return;
+	}
+	k->exec_held = true;
+	km_kernel_set_timer(k, &k->release, INTERRUPTED_MS, on_release);
+}
+
+static void
+on_interrupt_done(void *arg, int status)
+{
+	struct km_kernel *k = arg;
+
+	(void)status;
+	k->interrupt = NULL;
+	if (k->exec_held)
+		tell_exec_done(k, 0);
 }
 
 static const struct wire_req_ops exec_ops = {
@@ -366,12 +402,16 @@ km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *value
 void
 km_kernel_interrupt(struct km_kernel *k)
 {
+	static const struct wire_req_ops ops = {.done = on_interrupt_done};
+	static const struct wire_ask what = {.channel = WIRE_CONTROL,
+	                                     .type = "interrupt_request"};
+
 	if (k->state != KM_READY && k->state != KM_BUSY)
 		return; /* SIGINT would end an interpreter that is still starting */
 	if (k->cfg.spec->interrupt_mode == KM_INTERRUPT_SIGNAL)
 		km_kernel_send_signal(k, SIGINT);
 	else if (k->interrupt == NULL) /* one that waits would hit what runs next */
-		km_kernel_send_control(k, &k->interrupt, "interrupt_request", NULL);
+		k->interrupt = wire_client_request(k->client, &what, &ops, k);
 }
 
 void

@@ -81,7 +81,8 @@ int km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *v
 /* Interrupt what runs, by the kernelspec's interrupt_mode; nothing before ready or while
  * stopping. May be repeated; an interrupt_request not answered yet is not.  signal mode
  * sends SIGINT to the process group, as a terminal and jupyter_client do, so that a
- * subprocess that the code waits for is interrupted too. */
+ * subprocess that the code waits for is interrupted too.  While an interrupt_request is not
+ * answered, done waits, up to a second: or it could hit the next execution. */
 void km_kernel_interrupt(struct km_kernel *k);
 
 /* Back-pressure: stop and go on reading its output. */

@@ -34,6 +34,7 @@ stop_timers(struct km_kernel *k)
 	km_kernel_stop_timer(&k->deadline);
 	km_kernel_stop_timer(&k->grace);
 	km_kernel_stop_timer(&k->drain);
+	km_kernel_stop_timer(&k->release);
 }
 
 /* Fail what is in flight, then tell the owner. */
@@ -131,8 +132,7 @@ km_kernel_stop(struct km_kernel *k)
 	if (k->state != KM_READY)
 		return;
 	km_kernel_set_state(k, KM_STOPPING, "asked to stop");
-	km_kernel_send_control(k, &k->shutdown, "shutdown_request",
-	                       json_pack("{s:b}", "restart", 0));
+	km_kernel_ask_shutdown(k);
 	km_kernel_set_timer(k, &k->grace, k->cfg.stop_grace_ms, on_grace);
 }
 

@@ -27,11 +27,14 @@ struct km_kernel {
 	struct wire_req *exec;      /* execute_request, likewise */
 	struct wire_req_ops exec_ops;
 	void *exec_arg;
+	bool
+	    exec_held; /* exec is over, with status 0, and not told: an interrupt is under way */
 
 	struct loop_timer *ask;      /* pending: send kernel_info_request again */
 	struct loop_timer *deadline; /* pending: give up starting */
 	struct loop_timer *grace;    /* pending: next rung of the stop ladder */
 	struct loop_timer *drain;    /* pending: see whether output still comes */
+	struct loop_timer *release;  /* pending: wait no longer for the interrupt's reply */
 	struct loop_task end;        /* posted: tell the owner */
 
 	uint64_t born_ms, ready_ms; /* loop time; ready_ms 0: never was */
@@ -55,10 +58,8 @@ void km_kernel_stop_timer(struct loop_timer **t);
 void km_kernel_set_timer(struct km_kernel *k, struct loop_timer **t, uint64_t ms, loop_fn *fn);
 
 void km_kernel_send_signal(struct km_kernel *k, int signum);
-/* Send a request on control whose reply means nothing; *req, NULL before, is it while in flight.
- * content is taken. */
-void km_kernel_send_control(struct km_kernel *k, struct wire_req **req, const char *type,
-                            json_t *content);
+/* Send a shutdown_request. */
+void km_kernel_ask_shutdown(struct km_kernel *k);
 
 /* Make connection file, client and process, and ask it whether it is ready.  Returns as
  * km_kernel_start(); km_kernel_unlaunch() closes and removes what was made. */

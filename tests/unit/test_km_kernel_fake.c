@@ -269,6 +269,26 @@ interrupts(void **state)
 	}
 }
 
+/* An interrupt that finds its execution over does not hit the one that follows. */
+static void
+late_interrupts(void **state)
+{
+	struct rig *r = *state;
+	struct km_spec *spec = fake_spec(NULL, NULL, KM_INTERRUPT_MESSAGE);
+
+	rig_must_be_ready(r, spec);
+	for (unsigned i = 0; i < 50; i++) {
+		rig_execute(r, "print a");
+		km_kernel_interrupt(r->k);
+		assert_true(run_until(r->lp, rig_is_done, r));
+		assert_int_equal(r->done_status, 0);
+		rig_execute(r, "print b\nsleep 2");
+		assert_true(run_until(r->lp, rig_is_done, r));
+		assert_string_equal(r->reply_status, "ok");
+	}
+	finish(r, spec);
+}
+
 static void
 deaf_kernel_can_be_killed(void **state)
 {
@@ -371,6 +391,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(death_between_reply_and_idle, rig_setup,
 	                                    rig_teardown),
 	    cmocka_unit_test_setup_teardown(interrupts, rig_setup, rig_teardown),
+	    cmocka_unit_test_setup_teardown(late_interrupts, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(deaf_kernel_can_be_killed, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(stop_ladder, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(pause_holds_the_kernel, rig_setup, rig_teardown),
