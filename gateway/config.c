@@ -56,6 +56,8 @@ static const struct key keys[] = {
 	 "A kernel that ignores the interrupt of a timeout is killed after this"},
 	{"keep_executions", T_NUMBER, AT(keep_executions), "1000", 0, 1000000, NULL, false,
 	 "Finished executions kept for clients that attach again, at most"},
+	{"keep_executions_bytes", T_NUMBER, AT(keep_executions_bytes), "268435456", 0, FOREVER, NULL, false,
+	 "Events of finished executions that are kept, all together"},
 	{"keep_executions_ms", T_NUMBER, AT(keep_executions_ms), "60000", 0, FOREVER, NULL, false,
 	 "How long a finished execution is kept"},
 	{"listen", T_LIST, AT(listen), "127.0.0.1:8686", 0, 0, NULL, true,

@@ -25,6 +25,7 @@ struct gw_config {
 	bool insecure;
 	uint64_t interrupt_grace_ms;
 	uint64_t keep_executions;
+	uint64_t keep_executions_bytes;
 	uint64_t keep_executions_ms;
 	char **listen;
 	char *log_format;

@@ -43,12 +43,34 @@ arm_expiry(struct gw_core *core, uint64_t ms)
 		core->expire = loop_timer_new(core->lp, ms, on_expire, core);
 }
 
+static size_t
+kept_bytes(const struct gw_core *core)
+{
+	size_t sum = 0;
+	struct list *it;
+	struct list *tmp;
+
+	list_each (it, tmp, &core->kept)
+		sum += list_entry(it, struct gw_exec, node)->log.bytes;
+	return sum;
+}
+
+static void
+forget(struct gw_core *core, struct gw_exec *ex)
+{
+	core->kept_n--;
+	gw_metric[GW_M_EXECUTIONS_KEPT]--;
+	gw_exec_free(ex);
+}
+
 /* Forget the oldest ones; never one that somebody still reads. */
 static void
 on_expire(void *arg)
 {
 	struct gw_core *core = arg;
+	const struct gw_config *cfg = core->cfg;
 	uint64_t now = loop_now_ms(core->lp);
+	size_t bytes = kept_bytes(core);
 	struct list *it;
 	struct list *tmp;
 
@@ -56,15 +78,15 @@ on_expire(void *arg)
 	core->expire = NULL;
 	list_each (it, tmp, &core->kept) {
 		struct gw_exec *ex = list_entry(it, struct gw_exec, node);
-		bool old = now - ex->started_ms >= core->cfg->keep_executions_ms;
+		bool old = now - ex->started_ms >= cfg->keep_executions_ms;
 
-		if (!old && core->kept_n <= core->cfg->keep_executions)
+		if (!old && core->kept_n <= cfg->keep_executions &&
+		    bytes <= cfg->keep_executions_bytes)
 			break;
 		if (!list_empty(&ex->sinks))
 			continue;
-		core->kept_n--;
-		gw_metric[GW_M_EXECUTIONS_KEPT]--;
-		gw_exec_free(ex);
+		bytes -= ex->log.bytes;
+		forget(core, ex);
 	}
 	if (!list_empty(&core->kept))
 		arm_expiry(core, 1000);
@@ -77,7 +99,8 @@ gw_core_keep(struct gw_core *core, struct gw_exec *ex)
 	list_add_before(&core->kept, &ex->node);
 	core->kept_n++;
 	gw_metric[GW_M_EXECUTIONS_KEPT]++;
-	if (core->kept_n > core->cfg->keep_executions) {
+	if (core->kept_n > core->cfg->keep_executions ||
+	    gw_metric[GW_M_EVENTS_BYTES] > (int64_t)core->cfg->keep_executions_bytes) {
 		loop_timer_free(core->expire);
 		core->expire = NULL;
 		arm_expiry(core, 0);
@@ -228,7 +251,7 @@ gw_core_free(struct gw_core *core)
 	while (!list_empty(&core->seats))
 		gw_seat_free(gw_seat_at(core->seats.next));
 	while (!list_empty(&core->kept))
-		gw_exec_free(list_entry(core->kept.next, struct gw_exec, node));
+		forget(core, list_entry(core->kept.next, struct gw_exec, node));
 	loop_timer_free(core->expire);
 	km_launch_local_free(core->launcher);
 	km_reaper_free(core->reaper);

@@ -57,7 +57,8 @@ void gw_core_stop(struct gw_core *core, const char *why);
 /* Kill and release what is left.  NULL is fine. */
 void gw_core_free(struct gw_core *core);
 
-/* Take over a finished execution and forget it after keep_executions_ms. For exec.c. */
+/* Take over a finished execution and forget it after keep_executions_ms, or earlier
+ * when too many or too large ones are kept.  For exec.c. */
 void gw_core_keep(struct gw_core *core, struct gw_exec *ex);
 
 /* NULL when the default Python kernel is warm, else a phrase that says what is missing. */

@@ -473,6 +473,31 @@ old_ones_are_forgotten_but_not_while_read(void **state)
 	rig_free(r);
 }
 
+static bool
+none_is_kept(void *arg)
+{
+	return kept(arg) == 0;
+}
+
+static void
+large_ones_are_forgotten_early(void **state)
+{
+	struct rig *r = rig_ready();
+	char text[5000];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	r->cfg->keep_executions_bytes = sizeof(text) / 2;
+	(void)rig_exec(r->ctx, "1", NULL);
+	rig_settle(r);
+	paper_print(paper_newest(), text);
+	paper_finish(paper_newest(), "ok");
+	assert_int_equal(kept(r), 1);
+	assert_true(run_until(r->lp, none_is_kept, r));
+	rig_free(r);
+}
+
 int
 main(void)
 {
@@ -488,6 +513,7 @@ main(void)
 	    cmocka_unit_test(a_kernel_that_goes_idle_without_a_reply),
 	    cmocka_unit_test(input_is_asked_for),
 	    cmocka_unit_test(input_at_its_end),
+	    cmocka_unit_test(large_ones_are_forgotten_early),
 	    cmocka_unit_test(the_queue_has_a_limit),
 	    cmocka_unit_test(output_over_its_limit_is_cut_and_told),
 	    cmocka_unit_test(a_cut_is_told_also_when_it_was_to_stop_anyway),
