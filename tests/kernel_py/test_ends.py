@@ -177,7 +177,8 @@ CHILD_ENDS = {  # last line of a forked child: (its exit status, the last line o
 @pytest.mark.parametrize("end", CHILD_ENDS)
 def test_forked_child_that_reaches_the_end_of_the_cell(kernel, end):
     code = f"""
-import os
+import os, warnings
+warnings.simplefilter('ignore')  # Python 3.12 and later warn of every fork beside threads
 pid = os.fork()
 if pid == 0:
     print('child', end='')

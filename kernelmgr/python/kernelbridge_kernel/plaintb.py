@@ -62,14 +62,14 @@ def describe(etype, value, tb, cell_names) -> dict[str, str]:
     """
     name = name_of(etype)
     text = value_of(value)
-    of_cell = isinstance(value, SyntaxError) and value.filename in cell_names
-    if of_cell:
-        text = cut(f"{value.msg} (<string>, line {value.lineno})")
     report = traceback.TracebackException(etype, value, tb, compact=True)
-    if issubclass(etype, KeyboardInterrupt) and _ours_only(report.stack, cell_names):
+    outside = _outside(report.stack, cell_names)
+    if outside and isinstance(value, KeyboardInterrupt | SyntaxError):
         report.stack.clear()
     _clean(report, cell_names)
-    if of_cell:
+    if outside and isinstance(value, SyntaxError) and (report.filename or "<").startswith("<"):
+        text = cut(f"{value.msg} (<string>, line {value.lineno})")
+        report.filename = "<string>"
         body = _syntax(report, name, text)
     else:
         body = "".join(report.format())
@@ -84,8 +84,9 @@ def _syntax(report, name, text) -> str:
     return _HEAD + "".join(lines) + f"{name}: {text}\n"
 
 
-def _ours_only(stack, cell_names) -> bool:
-    """True if no frame is a cell's: an interrupt between two statements hits IPython, or below."""
+def _outside(stack, cell_names) -> bool:
+    """True if no frame is a cell's: a cell that does not compile, or an interrupt between two
+    statements, which hits IPython or something below it."""
     return not any(frame.filename in cell_names for frame in stack)
 
 
