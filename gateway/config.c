@@ -27,12 +27,13 @@ struct key {
 	const char *help;
 };
 
-#define AT(field)   offsetof(struct gw_config, field)
-#define FOREVER     (UINT64_C(1) << 53) /* 285,000 years in ms; exact in JSON */
-#define MIB         (UINT64_C(1) << 20)
+#define AT(field)     offsetof(struct gw_config, field)
+#define FOREVER       (UINT64_C(1) << 53) /* 285,000 years in ms; exact in JSON */
+#define MIB           (UINT64_C(1) << 20)
 
-#define PATH_SHOWN  60 /* bytes of a file's path in errors */
-#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+#define PATH_SHOWN    60   /* bytes of a file's path in errors */
+#define STATE_DIR_MAX 1024 /* paths below it are made in 4096 bytes, and some are removed */
+#define KEY_LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 /* clang-format off */
 static const struct key keys[] = {
@@ -425,6 +426,9 @@ check(const struct gw_config *cfg, struct err *err)
 	if (cfg->state_dir[0] != '/')
 		return err_set(err, -EINVAL, "state_dir = %.60s: expected an absolute path",
 		               cfg->state_dir);
+	if (strlen(cfg->state_dir) > STATE_DIR_MAX)
+		return err_set(err, -EINVAL, "state_dir = %.60s...: longer than %d bytes",
+		               cfg->state_dir, STATE_DIR_MAX);
 	return 0;
 }
 

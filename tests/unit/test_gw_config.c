@@ -84,6 +84,22 @@ defaults(void **state)
 }
 
 static void
+a_state_dir_is_not_too_long(void **state)
+{
+	char arg[1100] = "--state_dir=/";
+	const char *args[] = {arg, NULL};
+	struct gw_config *cfg = NULL;
+	struct err err = {""};
+
+	(void)state;
+	memset(arg + strlen(arg), 'x', 1025 + strlen("--state_dir=") - strlen(arg));
+	assert_int_equal(load(NULL, args, &cfg, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "longer than 1024 bytes"));
+	*strrchr(arg, 'x') = '\0';
+	gw_config_free(good(NULL, args));
+}
+
+static void
 weaker_sources_give_way(void **state)
 {
 	struct gw_config *cfg;
@@ -380,6 +396,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(defaults),
+	    cmocka_unit_test(a_state_dir_is_not_too_long),
 	    cmocka_unit_test(weaker_sources_give_way),
 	    cmocka_unit_test(lists_add_up_in_one_source_and_are_replaced_by_the_next),
 	    cmocka_unit_test(what_is_refused_and_how),
