@@ -16,6 +16,9 @@
 #define READS_MAX     4           /* in one turn */
 #define PIPELINE_MAX  (64U << 10) /* read ahead of the exchange in progress */
 #define LINGER_MS     2000
+#define ALIVE_IDLE_S  60 /* of silence, then this many probes, this far apart */
+#define ALIVE_EACH_S  15
+#define ALIVE_PROBES  4
 #define VECS_MAX      16
 #define BODY_RATE_MIN 1 /* bytes a millisecond that a body may not fall below */
 
@@ -286,17 +289,29 @@ on_event(void *arg, unsigned events)
 		watch(c);
 }
 
+/* A client that waits for a long run may be gone without a word: its machine or its way. */
+static void
+set_options(int fd)
+{
+	const int one = 1, idle = ALIVE_IDLE_S, each = ALIVE_EACH_S, probes = ALIVE_PROBES;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &each, sizeof(each));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 void
 gw_conn_new(struct gw_server *s, const struct gw_listener *from, int fd, const char *peer)
 {
 	struct gw_conn *c = mem_new(sizeof(*c));
-	int one = 1;
 
 	*c = (struct gw_conn){.s = s, .from = from, .fd = fd, .state = GW_CONN_READING};
 	c->id.kind = "conn";
 	(void)snprintf(c->id.id, sizeof(c->id.id), "%llu", (unsigned long long)++s->last_id);
 	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	set_options(fd);
 	list_add_before(&s->conns, &c->node);
 	buf_init(&c->in, s->cfg.max_header_bytes + PIPELINE_MAX +
 	                     (size_t)(READS_MAX + 1) * GW_EDGE_READ_MAX);
