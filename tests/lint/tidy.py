@@ -74,7 +74,8 @@ def main(root: Path, database: Path, cache: Path) -> int:
         return 1
     cache.mkdir(parents=True, exist_ok=True)
     version = subprocess.run([tool, "--version"], capture_output=True, check=True).stdout
-    salt = version + (root / ".clang-tidy").read_bytes() + Path(__file__).read_bytes()
+    configs = sorted([root / ".clang-tidy", *root.glob("*/.clang-tidy")])
+    salt = version + b"".join(p.read_bytes() for p in configs)
 
     def one(job: tuple[Path, str, list[str]]) -> str:
         name = digest(*job, salt)
