@@ -404,6 +404,35 @@ who_waits_is_told_of_failure(void **state)
 	rig_free(r);
 }
 
+/* A context that its client hears of only when it answers. */
+static void
+a_provisional_context_goes_when_it_cannot_start(void **state)
+{
+	struct rig *r = rig_ready();
+	struct waiter w = {.status = 1};
+	struct gw_ctx *c;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
+	gw_ctx_set_provisional(c);
+	gw_ctx_wait(c, &w.w, on_told, &w);
+	paper_die(paper_newest(), "exit code 1");
+	rig_settle(r);
+	assert_int_equal(w.calls_n, 1);
+	assert_int_equal(w.status, -EIO);
+	assert_int_equal(gw_metric[GW_M_CONTEXTS], 1); /* the default one */
+
+	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
+	gw_ctx_set_provisional(c);
+	paper_ready(paper_newest());
+	rig_settle(r);
+	paper_die(paper_newest(), "signal 9"); /* it was told of: it stays */
+	rig_settle(r);
+	assert_int_equal(gw_metric[GW_M_CONTEXTS], 2);
+	rig_free(r);
+}
+
 /* --- making ----------------------------------------------------------------------------- */
 
 static void
@@ -488,6 +517,7 @@ main(void)
 	    cmocka_unit_test(who_waits_makes_a_kernel_start),
 	    cmocka_unit_test(who_waits_for_a_dying_kernel_gets_the_next),
 	    cmocka_unit_test(who_waits_is_told_of_failure),
+	    cmocka_unit_test(a_provisional_context_goes_when_it_cannot_start),
 	    cmocka_unit_test(what_a_context_may_be),
 	    cmocka_unit_test(contexts_have_limits),
 	};

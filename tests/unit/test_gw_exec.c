@@ -498,6 +498,41 @@ large_ones_are_forgotten_early(void **state)
 	rig_free(r);
 }
 
+static bool
+is_forgotten(void *arg)
+{
+	struct rig *r = arg;
+
+	return gw_metric[GW_M_EVENTS_BYTES] <= (int64_t)r->cfg->keep_executions_bytes;
+}
+
+static void
+kept_ones_have_a_limit_in_bytes(void **state)
+{
+	static char text[100001];
+	struct rig *r = rig_ready();
+	char first[40];
+	const struct gw_exec *ex = NULL;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	r->cfg->keep_executions_bytes = 250000;
+	for (unsigned i = 0; i < 4; i++) {
+		ex = rig_exec(r->ctx, "1", NULL);
+		if (i == 0)
+			memcpy(first, gw_exec_id(ex), sizeof(first));
+		rig_settle(r);
+		paper_print(paper_newest(), text);
+		paper_finish(paper_newest(), "ok");
+		rig_settle(r);
+	}
+	assert_true(run_until(r->lp, is_forgotten, r));
+	assert_int_equal(kept(r), 2);
+	assert_null(gw_exec_find(r->core, first));
+	assert_ptr_equal(gw_exec_find(r->core, gw_exec_id(ex)), ex);
+	rig_free(r);
+}
+
 int
 main(void)
 {
@@ -517,6 +552,7 @@ main(void)
 	    cmocka_unit_test(the_queue_has_a_limit),
 	    cmocka_unit_test(output_over_its_limit_is_cut_and_told),
 	    cmocka_unit_test(a_cut_is_told_also_when_it_was_to_stop_anyway),
+	    cmocka_unit_test(kept_ones_have_a_limit_in_bytes),
 	    cmocka_unit_test(old_ones_are_forgotten_but_not_while_read),
 	};
 
