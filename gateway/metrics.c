@@ -4,6 +4,7 @@
 #include "gateway/event.h"
 #include "kernelmgr/kernel.h"
 #include "wire/base/buf.h"
+#include "wire/client.h"
 
 int64_t gw_metric[GW_M_N];
 int64_t gw_metric_done[GW_DONE_N];
@@ -36,6 +37,7 @@ static const struct {
 void
 gw_metrics_print(struct buf *b)
 {
+	gw_metric[GW_M_MESSAGES_DROPPED] = (int64_t)wire_client_dropped_all();
 	for (unsigned i = 0; i < GW_M_N; i++)
 		(void)buf_printf(b,
 		                 "# HELP kernelbridge_%s %s\n# TYPE kernelbridge_%s %s\n"

@@ -19,6 +19,7 @@
 
 #define WAITING_HWM 16   /* receive mark for a kernel that waits: design, section 6 */
 #define OVERDUE_MS  1000 /* from one of reply and idle to missing the other */
+#define ORDER_MS    50   /* for kernels that answer nothing on control: Go, R */
 
 struct wire_client {
 	struct loop *lp; /* borrowed */
@@ -30,11 +31,14 @@ struct wire_client {
 	const struct wire_client_ops *ops;
 	void *arg;
 	bool live;       /* an iopub message came */
+	bool paused;     /* iopub is not read */
 	bool stdin_live; /* stdin is connected */
 	bool closed;
 	bool freed; /* memory waits for the end of the turn */
 	uint64_t dropped;
 };
+
+static uint64_t dropped_all;
 
 struct wire_req {
 	struct list node;           /* in client->reqs; empty once over */
@@ -49,11 +53,38 @@ struct wire_req {
 	bool is_probe;           /* made by ask_for_idle(): asks no further */
 	struct wire_out *held;   /* not sent yet: waits for stdin, or NULL */
 	json_t *input;           /* header of the input_request that waits, or NULL */
+	struct asked *asked;     /* an input_request that is not told yet, or NULL */
 	struct loop_timer *late; /* pending: one of reply and idle is overdue */
 	struct wire_req *probe;  /* in flight: its idle proves that ours was dropped */
 	struct loop_task end;    /* pending: done(status) */
 	int status;
 };
+
+/* An input_request that overtook what the kernel had published before: they travel on different
+ * sockets.  iopub keeps its order, so it is told when the idle of a question asked after it is
+ * here. */
+struct asked {
+	struct wire_req *req;    /* owner */
+	struct wire_req *probe;  /* the question, or NULL */
+	struct loop_timer *late; /* pending: do without the probe */
+	struct loop_task due;    /* at the end of that turn, when iopub was read once more */
+	struct wire_msg m;       /* its JSON values are owned, raw and buffers empty */
+};
+
+static void
+asked_free(struct asked *a)
+{
+	if (a == NULL)
+		return;
+	wire_req_free(a->probe);
+	loop_timer_free(a->late);
+	loop_task_cancel(&a->due);
+	json_decref(a->m.header);
+	json_decref(a->m.parent);
+	json_decref(a->m.content);
+	json_decref(a->m.metadata);
+	mem_free(a);
+}
 
 static void
 release_req(void *arg)
@@ -70,6 +101,8 @@ detach(struct wire_req *r)
 	wire_req_free(r->probe);
 	r->late = NULL;
 	r->probe = NULL;
+	asked_free(r->asked);
+	r->asked = NULL;
 	loop_task_cancel(&r->end);
 	json_decref(r->input);
 	r->input = NULL;
@@ -132,6 +165,73 @@ ask_for_idle(struct wire_req *r)
 	r->probe->is_probe = true;
 }
 
+/* Everything published before it is told: now the input_request itself. */
+static void
+tell_asked(struct asked *a)
+{
+	struct wire_req *r = a->req;
+
+	r->asked = NULL;
+	if (r->ops->message != NULL)
+		r->ops->message(r->arg, &a->m);
+	asked_free(a);
+}
+
+static void
+on_in_order(void *arg, int status)
+{
+	struct asked *a = arg;
+
+	a->probe = NULL;
+	if (status != -EPIPE)
+		tell_asked(a);
+}
+
+static void
+on_due(void *arg)
+{
+	tell_asked(arg);
+}
+
+static void
+on_no_order(void *arg)
+{
+	struct asked *a = arg;
+	const struct wire_client *c = a->req->client;
+
+	loop_timer_free(a->late);
+	a->late = c->paused ? loop_timer_new(c->lp, ORDER_MS, on_no_order, a) : NULL;
+	if (a->late == NULL)
+		loop_task_post(&a->due);
+}
+
+static void
+tell_in_order(struct wire_req *r, const struct wire_msg *m)
+{
+	static const struct wire_req_ops ops = {.done = on_in_order};
+	static const struct wire_ask question = {
+	    .channel = WIRE_CONTROL, .type = "kernel_info_request", .wait_idle = true};
+	struct asked *a = mem_new(sizeof(*a));
+
+	asked_free(r->asked);
+	r->asked = a;
+	a->req = r;
+	loop_task_init(&a->due, r->client->lp, on_due, a);
+	a->m = (struct wire_msg){.channel = m->channel,
+	                         .type = "input_request",
+	                         .header = json_incref(m->header),
+	                         .parent = json_incref(m->parent),
+	                         .content = json_incref(m->content),
+	                         .metadata = json_incref(m->metadata)};
+	a->m.id = json_string_value(json_object_get(m->header, "msg_id"));
+	if (a->m.id == NULL)
+		a->m.id = "";
+	a->m.parent_id = r->id;
+	a->probe = wire_client_request(r->client, &question, &ops, a);
+	a->probe->is_probe = true;
+	a->late = loop_timer_new(r->client->lp, ORDER_MS, on_no_order, a);
+}
+
 static void
 on_late(void *arg)
 {
@@ -188,6 +288,8 @@ on_reply(struct wire_req *r, const struct wire_msg *m)
 	r->replied = true;
 	json_decref(r->input);
 	r->input = NULL;
+	asked_free(r->asked);
+	r->asked = NULL;
 	if (r->ops->reply != NULL)
 		r->ops->reply(r->arg, m);
 	check_complete(r);
@@ -211,8 +313,7 @@ on_stdin(struct wire_req *r, const struct wire_msg *m)
 		return;
 	json_decref(r->input);
 	r->input = json_incref(m->header);
-	if (r->ops->message != NULL)
-		r->ops->message(r->arg, m);
+	tell_in_order(r, m);
 }
 
 static void
@@ -236,6 +337,7 @@ on_frames(void *arg, enum wire_channel_kind kind, const struct wire_slice *frame
 
 	if (wire_msg_parse(&m, kind, c->sign, frames, n) != 0) {
 		c->dropped++;
+		dropped_all++;
 		return;
 	}
 	if (kind == WIRE_IOPUB)
@@ -453,6 +555,7 @@ wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *v
 void
 wire_client_pause(struct wire_client *c)
 {
+	c->paused = true;
 	if (!c->closed)
 		wire_channel_pause(c->channels[WIRE_IOPUB]);
 }
@@ -460,6 +563,7 @@ wire_client_pause(struct wire_client *c)
 void
 wire_client_resume(struct wire_client *c)
 {
+	c->paused = false;
 	if (!c->closed)
 		wire_channel_resume(c->channels[WIRE_IOPUB]);
 }
@@ -474,4 +578,10 @@ uint64_t
 wire_client_dropped(const struct wire_client *c)
 {
 	return c->dropped;
+}
+
+uint64_t
+wire_client_dropped_all(void)
+{
+	return dropped_all;
 }

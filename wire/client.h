@@ -31,7 +31,9 @@ struct wire_client_ops {
 /* What concerns one request.  Each may be NULL.  Ops are borrowed, usually static. */
 struct wire_req_ops {
 	/* An iopub or stdin message with this request as its parent (status included), lent
-	 * until return. */
+	 * until return.  An input_request comes after all that the kernel published before it,
+	 * though it travels on another socket; kernels that answer nothing on control are
+	 * given 50 ms for that. */
 	void (*message)(void *arg, const struct wire_msg *m);
 	/* The shell or control reply, lent until return. */
 	void (*reply)(void *arg, const struct wire_msg *m);
@@ -96,5 +98,7 @@ bool wire_client_iopub_live(const struct wire_client *c);
 
 /* Messages dropped for a bad signature or bad bytes. */
 uint64_t wire_client_dropped(const struct wire_client *c);
+/* The same of all clients that this process has had. */
+uint64_t wire_client_dropped_all(void);
 
 #endif /* WIRE_CLIENT_H */
