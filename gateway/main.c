@@ -33,7 +33,7 @@ static const struct gw_dialect *const dialects[] = {
 enum phase {
 	SERVING,
 	DRAINING, /* executions finish, nothing new begins */
-	STOPPING, /* they were told to end; that goes out to the clients in this turn */
+	STOPPING, /* they were told to end; their clients hear of it */
 	LEAVING   /* kernels and connections go */
 };
 
@@ -108,7 +108,8 @@ on_check(void *arg)
 	if (a->phase == DRAINING &&
 	    (gw_core_executions(a->core) == 0 || ms >= a->cfg->drain_ms))
 		enter(a, STOPPING);
-	else if (a->phase == STOPPING)
+	else if (a->phase == STOPPING &&
+	         (gw_core_executions(a->core) == 0 || ms >= LEAVE_MS))
 		enter(a, LEAVING);
 	else if (a->phase == LEAVING && gone)
 		loop_stop(a->lp);
