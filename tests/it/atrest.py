@@ -66,23 +66,24 @@ def holds(gateway: Gateway) -> dict[str, Any]:
     return seen
 
 
-def baseline(gateway: Gateway) -> dict[str, Any]:
-    """What it holds at rest, after everything that is made only once was made."""
+def baseline(gateway: Gateway, ignore: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What it holds at rest, without the names in `ignore`."""
     clear(gateway)
     expected = dict.fromkeys(ZERO, 0) | {"connections": 1, "contexts": 1, "sandboxes": 1}
     expected |= {'kernels{state="ready"}': 1, "processes": 1}
+    expected = {name: value for name, value in expected.items() if name not in ignore}
     until("a gateway at rest", lambda: expected.items() <= holds(gateway).items())
-    return holds(gateway)
+    return {name: value for name, value in holds(gateway).items() if name not in ignore}
 
 
-def check(gateway: Gateway, before: dict[str, Any]) -> None:
+def check(gateway: Gateway, before: dict[str, Any], ignore: tuple[str, ...] = ()) -> None:
     """Wait until it holds what it held; AssertionError with the difference when it does not come."""
     clear(gateway)
     now: dict[str, Any] = {}
 
     def same() -> bool:
         now.clear()
-        now.update(holds(gateway))
+        now.update((name, value) for name, value in holds(gateway).items() if name not in ignore)
         return now == before
 
     try:
