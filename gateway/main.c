@@ -108,8 +108,7 @@ on_check(void *arg)
 	if (a->phase == DRAINING &&
 	    (gw_core_executions(a->core) == 0 || ms >= a->cfg->drain_ms))
 		enter(a, STOPPING);
-	else if (a->phase == STOPPING &&
-	         (gw_core_executions(a->core) == 0 || ms >= LEAVE_MS))
+	else if (a->phase == STOPPING && (gw_core_executions(a->core) == 0 || ms >= LEAVE_MS))
 		enter(a, LEAVING);
 	else if (a->phase == LEAVING && gone)
 		loop_stop(a->lp);
