@@ -201,10 +201,10 @@ on_typed(void *arg, const char *ptr, size_t len)
 static void
 on_ask(struct run *r, const json_t *ev)
 {
-	put_string(r, STDOUT_FILENO, json_object_get(ev, "prompt"));
-	r->asked = true;
 	if (json_is_true(json_object_get(ev, "password")))
 		echo(r, false);
+	put_string(r, STDOUT_FILENO, json_object_get(ev, "prompt"));
+	r->asked = true;
 	answer_input(r);
 }
 

@@ -218,6 +218,17 @@ def test_input_value_password_and_end_of_file(ws: Checked, ctx: str) -> None:
     assert asked == [("name? ", False), ("secret? ", True), ("", False)]
 
 
+def test_a_prompt_comes_after_what_was_printed_before_it(ws: Checked, ctx: str) -> None:
+    """Output and prompts travel on different sockets of the kernel."""
+    for i in range(30):
+        execution = ws.start(f"print('x' * {i * 20_000})\ninput('? ')", context=ctx, stdin=True)
+        said = ws.wait_event(execution, "input")
+        assert [e["event"] for e in said.events[:3]] == ["accepted", "started", "stdout"], said.events
+        assert said.text() == "x" * (i * 20_000) + "\n"
+        assert ws.ask("input", execution=execution, value="")["ok"]
+        assert ws.rest_of(execution, said).how == "ok"
+
+
 def test_input_without_stdin_raises_at_once(ws: Checked, ctx: str) -> None:
     said = ws.run("input('? ')", context=ctx)
     assert said.how == "error" and said.one("error")["name"] == "EOFError" and said.text() == "? "

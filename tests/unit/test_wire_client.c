@@ -571,6 +571,49 @@ input_is_answered_once(void **state)
 	assert_int_equal(wire_client_input_reply(w->client, w->req, "late", 4), -ENOENT);
 }
 
+/* The input_request overtakes output: it waits for the idle of a question that comes after. */
+static void
+input_comes_after_what_was_published_before(void **state)
+{
+	(void)state;
+	struct loop_timer *t = NULL;
+	json_t *request;
+
+	execute_that_may_ask();
+	request = json_incref(w->parent);
+	wire_client_pause(w->client); /* so that no time can pass that matters */
+	kernel_send(WIRE_STDIN, "input_request", request, json_pack("{s:s}", "prompt", "?"));
+	look_for_question(&t);
+	loop_run(w->lp);
+	loop_timer_free(t);
+	assert_string_equal(w->trace, "");
+	kernel_send(WIRE_IOPUB, "stream", request, json_object());
+	kernel_take(WIRE_CONTROL, "kernel_info_request");
+	kernel_send(WIRE_CONTROL, "kernel_info_reply", w->parent, json_object());
+	kernel_status("idle");
+	wire_client_resume(w->client);
+	run_until("message:input_request");
+	assert_string_equal(w->trace, "message:stream message:input_request ");
+	assert_int_equal(wire_client_input_reply(w->client, w->req, "x", 1), 0);
+	json_decref(request);
+}
+
+/* A kernel that is interrupted at its prompt: nobody is asked any more. */
+static void
+input_that_was_not_told_ends_with_the_reply(void **state)
+{
+	(void)state;
+	execute_that_may_ask();
+	wire_client_pause(w->client);
+	kernel_send(WIRE_STDIN, "input_request", w->parent, json_pack("{s:s}", "prompt", "?"));
+	kernel_reply();
+	run_until("reply:");
+	kernel_status("idle");
+	wire_client_resume(w->client);
+	run_until("done:");
+	assert_string_equal(w->trace, "reply:execute_reply message:idle done:0 ");
+}
+
 /* The kernel's stdin never answers: the request stays here, and its end is told. */
 static void
 what_waits_for_stdin_ends_with_the_client(void **state)
@@ -819,6 +862,10 @@ main(void)
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(duplicates_pass, setup, teardown),
 	    cmocka_unit_test_setup_teardown(input_is_answered_once, setup, teardown),
+	    cmocka_unit_test_setup_teardown(input_comes_after_what_was_published_before, setup,
+	                                    teardown),
+	    cmocka_unit_test_setup_teardown(input_that_was_not_told_ends_with_the_reply, setup,
+	                                    teardown),
 	    cmocka_unit_test_setup_teardown(what_waits_for_stdin_ends_with_the_client, setup,
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(pause_holds_output_not_replies, setup, teardown),
