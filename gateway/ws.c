@@ -154,11 +154,13 @@ int
 gw_ws_send_json(struct gw_ws *c, json_t *json)
 {
 	struct buf b;
-	int rc;
+	int rc = 0;
 
-	buf_init(&b, GW_EDGE_QUEUE_MAX + 1); /* larger is dropped by the queue */
-	(void)json_dump_callback(json, append_json, &b, JSON_COMPACT);
-	rc = gw_ws_send(c, b.data, b.len);
+	buf_init(&b, GW_EDGE_QUEUE_MAX);
+	if (json_dump_callback(json, append_json, &b, JSON_COMPACT) == 0)
+		rc = gw_ws_send(c, b.data, b.len);
+	else /* never the half of it */
+		gw_ws_close(c, 1011, "a message is too large to be sent");
 	json_decref(json);
 	buf_fini(&b);
 	return rc;
