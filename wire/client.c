@@ -19,7 +19,13 @@
 
 #define WAITING_HWM 16   /* receive mark for a kernel that waits: design, section 6 */
 #define OVERDUE_MS  1000 /* from one of reply and idle to missing the other */
-#define ORDER_MS    50   /* for kernels that answer nothing on control: Go, R */
+
+/* Does the kernel answer questions on control?  Go's and R's do not. */
+enum control { UNKNOWN, ANSWERS, IS_DEAF, CONTROL_N };
+
+/* How long an input_request waits for such an answer, at most. */
+static const uint64_t order_ms[CONTROL_N] = {
+    [UNKNOWN] = 500, [ANSWERS] = 10000, [IS_DEAF] = 50};
 
 struct wire_client {
 	struct loop *lp; /* borrowed */
@@ -30,8 +36,9 @@ struct wire_client {
 	struct list reqs;                /* struct wire_req.node */
 	const struct wire_client_ops *ops;
 	void *arg;
-	bool live;       /* an iopub message came */
-	bool paused;     /* iopub is not read */
+	bool live;   /* an iopub message came */
+	bool paused; /* iopub is not read */
+	enum control control;
 	bool stdin_live; /* stdin is connected */
 	bool closed;
 	bool freed; /* memory waits for the end of the turn */
@@ -167,8 +174,9 @@ ask_for_idle(struct wire_req *r)
 
 /* Everything published before it is told: now the input_request itself. */
 static void
-tell_asked(struct asked *a)
+tell_asked(void *arg)
 {
+	struct asked *a = arg;
 	struct wire_req *r = a->req;
 
 	r->asked = NULL;
@@ -183,26 +191,27 @@ on_in_order(void *arg, int status)
 	struct asked *a = arg;
 
 	a->probe = NULL;
+	if (status == 0)
+		a->req->client->control = ANSWERS;
 	if (status != -EPIPE)
 		tell_asked(a);
-}
-
-static void
-on_due(void *arg)
-{
-	tell_asked(arg);
 }
 
 static void
 on_no_order(void *arg)
 {
 	struct asked *a = arg;
-	const struct wire_client *c = a->req->client;
+	struct wire_client *c = a->req->client;
 
 	loop_timer_free(a->late);
-	a->late = c->paused ? loop_timer_new(c->lp, ORDER_MS, on_no_order, a) : NULL;
-	if (a->late == NULL)
-		loop_task_post(&a->due);
+	a->late = NULL;
+	if (c->paused) {
+		a->late = loop_timer_new(c->lp, order_ms[c->control], on_no_order, a);
+		return;
+	}
+	if (c->control == UNKNOWN)
+		c->control = IS_DEAF;
+	loop_task_post(&a->due);
 }
 
 static void
@@ -211,25 +220,27 @@ tell_in_order(struct wire_req *r, const struct wire_msg *m)
 	static const struct wire_req_ops ops = {.done = on_in_order};
 	static const struct wire_ask question = {
 	    .channel = WIRE_CONTROL, .type = "kernel_info_request", .wait_idle = true};
+	struct wire_client *c = r->client;
 	struct asked *a = mem_new(sizeof(*a));
+	const json_t *id = json_object_get(m->header, "msg_id");
 
 	asked_free(r->asked);
 	r->asked = a;
 	a->req = r;
-	loop_task_init(&a->due, r->client->lp, on_due, a);
+	loop_task_init(&a->due, c->lp, tell_asked, a);
 	a->m = (struct wire_msg){.channel = m->channel,
 	                         .type = "input_request",
 	                         .header = json_incref(m->header),
 	                         .parent = json_incref(m->parent),
 	                         .content = json_incref(m->content),
 	                         .metadata = json_incref(m->metadata)};
-	a->m.id = json_string_value(json_object_get(m->header, "msg_id"));
-	if (a->m.id == NULL)
-		a->m.id = "";
+	a->m.id = json_string_length(id) > 0 ? json_string_value(id) : "";
 	a->m.parent_id = r->id;
-	a->probe = wire_client_request(r->client, &question, &ops, a);
+	a->late = loop_timer_new(c->lp, order_ms[c->control], on_no_order, a);
+	if (c->control == IS_DEAF)
+		return;
+	a->probe = wire_client_request(c, &question, &ops, a);
 	a->probe->is_probe = true;
-	a->late = loop_timer_new(r->client->lp, ORDER_MS, on_no_order, a);
 }
 
 static void

@@ -32,8 +32,8 @@ struct wire_client_ops {
 struct wire_req_ops {
 	/* An iopub or stdin message with this request as its parent (status included), lent
 	 * until return.  An input_request comes after all that the kernel published before it,
-	 * though it travels on another socket; kernels that answer nothing on control are
-	 * given 50 ms for that. */
+	 * though it travels on another socket; with a kernel that answers nothing on control,
+	 * half a second later the first time, then 50 ms. */
 	void (*message)(void *arg, const struct wire_msg *m);
 	/* The shell or control reply, lent until return. */
 	void (*reply)(void *arg, const struct wire_msg *m);
