@@ -157,7 +157,10 @@ start_kernel(struct gw_ctx *c, struct err *err)
 	int rc;
 
 	list_init(&seat->node);
-	rc = km_spec_find(core->specs, c->spec, &seat->spec, err);
+	if (gw_core_kernels(core) >= 2 * core->cfg->max_contexts)
+		rc = err_set(err, -EBUSY, "too many kernels of deleted contexts still end");
+	else
+		rc = km_spec_find(core->specs, c->spec, &seat->spec, err);
 	cfg.spec = seat->spec;
 	if (rc == 0)
 		rc = km_kernel_start(&cfg, &kernel_ops, seat, &seat->kernel, err);
@@ -369,6 +372,8 @@ gw_ctx_delete(struct gw_ctx *c)
 int
 gw_ctx_restart(struct gw_ctx *c, struct err *err)
 {
+	if (c->core->draining)
+		return err_set(err, -ECANCELED, "the gateway is stopping");
 	finish_all(c, GW_DONE_ABORTED, "context restarted");
 	leave_seat(c);
 	loop_task_post(&c->next); /* who waits is told also when this fails */

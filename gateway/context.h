@@ -78,7 +78,8 @@ void gw_ctx_delete(struct gw_ctx *c);
 void gw_ctx_free(struct gw_ctx *c, const char *why);
 
 /* A fresh kernel under the same id: the running execution and the queue end with ABORTED
- * "context restarted". Returns 0 or -EIO with err. */
+ * "context restarted".  Returns 0, or with err -ECANCELED (the gateway is stopping; nothing
+ * happened) or what gw_ctx_new() says of kernels. */
 int gw_ctx_restart(struct gw_ctx *c, struct err *err);
 
 /* Call w->fn once, later, when its kernel answers or failed to start.  Cancel is fine at any

@@ -147,6 +147,41 @@ setup_log(const struct gw_config *cfg)
 	          strcmp(cfg->log_format, "json") == 0);
 }
 
+/* Returns what gw_auth_token_file() does; *ret is owned by the caller. */
+static int
+read_token(const struct gw_config *cfg, char **ret, struct err *err)
+{
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s/token", cfg->state_dir);
+	return gw_auth_token_file(cfg->token_file[0] != '\0' ? cfg->token_file : path, ret,
+	                          err);
+}
+
+static void
+drop_token(char *token)
+{
+	if (token != NULL)
+		sodium_memzero(token, strlen(token));
+	mem_free(token);
+}
+
+/* The file may hold another token now: the old one opens nothing from here on. */
+static void
+reload_token(struct app *a)
+{
+	char *token;
+	struct err err;
+
+	if (read_token(a->cfg, &token, &err) != 0) {
+		log_error(NULL, "the token stays as it was: %s", err.text);
+		return;
+	}
+	gw_auth_set_token(a->auth, token);
+	drop_token(a->token);
+	a->token = token;
+}
+
 static void
 on_reload(void *arg)
 {
@@ -171,6 +206,7 @@ on_reload(void *arg)
 	setup_log(cfg);
 	if (old != a->first)
 		gw_config_free(old);
+	reload_token(a);
 	log_info(NULL, "configuration reloaded");
 }
 
@@ -208,17 +244,12 @@ check_auth(const struct gw_config *cfg, struct err *err)
 static int
 open_auth(struct app *a, struct err *err)
 {
-	char path[4096];
-	bool none = strcmp(a->cfg->auth, "none") == 0;
 	int rc = gw_files_mkdirs(a->cfg->state_dir, err);
 
-	if (rc != 0)
-		return rc;
-	(void)snprintf(path, sizeof(path), "%s/token", a->cfg->state_dir);
-	rc = gw_auth_token_file(a->cfg->token_file[0] != '\0' ? a->cfg->token_file : path,
-	                        &a->token, err);
 	if (rc == 0)
-		a->auth = gw_auth_new(none, a->token);
+		rc = read_token(a->cfg, &a->token, err);
+	if (rc == 0)
+		a->auth = gw_auth_new(strcmp(a->cfg->auth, "none") == 0, a->token);
 	return rc;
 }
 
@@ -325,9 +356,7 @@ close_app(struct app *a)
 	gw_server_free(a->server);
 	gw_core_free(a->core);
 	gw_auth_free(a->auth);
-	if (a->token != NULL)
-		sodium_memzero(a->token, strlen(a->token));
-	mem_free(a->token);
+	drop_token(a->token);
 	loop_free(a->lp);
 	wire_channel_term();
 	if (a->cfg != a->first)

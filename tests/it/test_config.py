@@ -292,6 +292,20 @@ def test_reload_while_kernels_start_and_run(make_gateway: Callable[..., Gateway]
 # ------------------------------------------------------------------ the token
 
 
+def test_a_reload_reads_the_token_again(make_gateway: Callable[..., Gateway]) -> None:
+    """The old one opens nothing any more; a file that cannot be read changes nothing."""
+    gateway = make_gateway()
+    path, old = gateway.state_dir / "token", gateway.token
+    for times, (text, good) in enumerate([("", old), ("another one\n", "another one")], 1):
+        path.write_text(text)
+        gateway.process.send_signal(signal.SIGHUP)
+        until("reloaded", lambda: gateway.stderr.count("configuration reloaded") == times)  # noqa: B023
+        assert gateway.stderr.count("the token stays as it was") == 1
+        for token in (old, "another one"):
+            gateway.token = token
+            assert gateway.http("GET", "/v1/contexts")[0] == (200 if token == good else 401)
+
+
 def test_the_token_is_made_once(start_gateway: Callable[..., Gateway]) -> None:
     """0600, kept over restarts; a file that others may read is refused; it is never in the log."""
     first = start_gateway("--log_level=debug").wait_ready()
