@@ -275,6 +275,7 @@ def test_matrix_sigterm(
     """The client hears the end and a close frame; the gateway ends with nothing left."""
     gateway = start_gateway(*SETTINGS, env=specs).wait_ready()
     s = set_up(gateway, state, sigterm, slow)
+    s.control.socket.close()
     sigterm(s)
     if state is not done:
         s.owner.rest_of(s.execution, s.said)
