@@ -296,12 +296,12 @@ def test_a_reload_reads_the_token_again(make_gateway: Callable[..., Gateway]) ->
     """The old one opens nothing any more; a file that cannot be read changes nothing."""
     gateway = make_gateway()
     path, old = gateway.state_dir / "token", gateway.token
-    for times, (text, good) in enumerate([("", old), ("another one\n", "another one")], 1):
+    for times, (text, good) in enumerate([("", old), ("another-one\n", "another-one")], 1):
         path.write_text(text)
         gateway.process.send_signal(signal.SIGHUP)
         until("reloaded", lambda: gateway.stderr.count("configuration reloaded") == times)  # noqa: B023
         assert gateway.stderr.count("the token stays as it was") == 1
-        for token in (old, "another one"):
+        for token in (old, "another-one"):
             gateway.token = token
             assert gateway.http("GET", "/v1/contexts")[0] == (200 if token == good else 401)
 
