@@ -68,7 +68,7 @@ def starting(s: Scene) -> None:
 def queued(s: Scene) -> None:
     """QUEUED behind another execution; the kernel is BUSY."""
     s.make_context("fake")
-    first = s.control.start("print on\nhang", context=s.context)
+    first = s.control.start("print on\nhang", context=s.context, on_disconnect="finish")
     s.control.wait_text(first, "on")
     s.others.append(first)
     s.start(s.code)
