@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -206,18 +207,21 @@ def test_gateways_with_the_same_pid(tmp_path: Path) -> None:
     second, same = start()
     try:
         assert (same, names()) == (pid, [pid, f"{pid}.1"])
-        first.kill()  # and with it all of its namespace
+        first.kill()  # and with it, soon, all of its namespace
         first.wait()
+        with open(state / "run" / pid / ".lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # once it is dead
         third, same = start()
         try:
-            until("the dead one's folder to be gone", lambda: names() == [pid, f"{pid}.1"])
-            assert same == pid
+            until("the dead one's folder to be gone", lambda: (same, names()) == (pid, [pid, f"{pid}.1"]))
         finally:
             third.kill()
             third.wait()
     finally:
         second.kill()
         second.wait()
+        for folder in (state / "run").glob("[0-9]*"):
+            shutil.rmtree(folder.resolve(), ignore_errors=True)
 
 
 # ------------------------------------------------------------------ signals
