@@ -79,6 +79,24 @@ done(struct gw_http *x)
 		gw_conn_set_state(x->c, GW_CONN_FLUSHING);
 }
 
+/* The dialect says no; what the edge refuses has had its line. */
+static void
+log_answer(const struct gw_http *x, int status)
+{
+	static struct gw_edge_warn warn;
+	const char *path = x->r->head.path;
+	char safe[LOG_SAFE_MAX];
+	uint64_t held;
+
+	if (status == 404 || status == 503) /* asked for what is not there, or not yet */
+		log_debug(&x->c->id, "answered status=%d path=%s", status,
+		          log_safe(path, strlen(path), safe));
+	else if (gw_edge_may_warn(x->c->s, &warn, &held))
+		log_info(&x->c->id, "answered status=%d path=%s peer=%s more=%llu", status,
+		         log_safe(path, strlen(path), safe), x->c->peer,
+		         (unsigned long long)held);
+}
+
 void
 gw_http_reply(struct gw_http *x, int status, const char *content_type, const void *body,
               size_t len)
@@ -86,6 +104,8 @@ gw_http_reply(struct gw_http *x, int status, const char *content_type, const voi
 	char framing[48] = "";
 
 	assert(x->phase == GW_HTTP_BODY || x->phase == GW_HTTP_ASKED);
+	if (status >= 400 && x->refusal.status == 0 && x->c != NULL)
+		log_answer(x, status);
 	if (x->c != NULL) {
 		if (status != 204 && status != 304)
 			(void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n",

@@ -14,6 +14,7 @@
 #include "gateway/sink.h"
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
+#include "wire/base/log.h"
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"
 
@@ -76,6 +77,9 @@ answer_ok(struct session *s, const json_t *id, json_t *fields)
 static void
 answer_error(struct session *s, const json_t *id, int rc, const char *message)
 {
+	char safe[LOG_SAFE_MAX];
+
+	log_debug(NULL, "native request refused: %s", log_safe(message, strlen(message), safe));
 	send_answer(s, json_pack("{s:o, s:b, s:o}", "id",
 	                         id != NULL ? json_deep_copy(id) : json_null(), "ok", 0,
 	                         "error", gw_native_error(rc, message)));
