@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema
 import pytest
 from clients import DAYTONA, Native, daytona
-from harness.gateway import ROOT, Gateway
+from harness.gateway import ROOT, Gateway, until
 from rawsock import BINARY, TEXT, Ws, frame
 from routes import Route, all_routes
 
@@ -208,6 +209,32 @@ def test_unknown_ids(gw: Gateway, route: Route) -> None:
             continue
         answer = json.loads(raw)
         assert answer.get("message") or answer["error"]["message"], raw
+
+
+# ------------------------------------------------------------------ the log
+
+
+def test_the_log_tells_of_it(make_gateway: Callable[..., Gateway]) -> None:
+    """A line for what a client does wrong, with its connection; many of a kind in a second are counted."""
+    gateway = make_gateway("--log_level=debug")
+
+    def logged(line: str) -> None:
+        until(line, lambda: re.search(line, gateway.stderr))
+
+    gateway.http("GET", "/v1/contexts", headers={"Authorization": "Bearer x"})
+    logged(r"warn +conn=\d+ refused: .*token.* status=401 path=/v1/contexts peer=127\.0\.0\.1 more=\d+")
+    gateway.http("POST", "/v1/executions", b"{\n")
+    logged(r"info +conn=\d+ answered status=400 path=/v1/executions peer=127\.0\.0\.1 more=\d+")
+    gateway.http("GET", "/v1/executions/x%0Afake%1B")
+    logged(r"debug conn=\d+ answered status=404 path=/v1/executions/x%0Afake%1B\n")
+    with Native(gateway) as native:
+        native.text('{"id":1,"op":"\\u001b[31m\\nfake line"}')
+        native.message()
+    logged("debug native request refused: unknown op '")
+    daytona(gateway, "{")
+    logged(r"info +ws=\d+ websocket closed code=1002")
+    assert "\nfake" not in gateway.stderr and "\x1b" not in gateway.stderr
+    assert gateway.token not in gateway.stderr
 
 
 # ------------------------------------------------------------------ garbage
