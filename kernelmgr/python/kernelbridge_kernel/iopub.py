@@ -205,7 +205,7 @@ class IOPub(IOPubThread):
             return
         self._woken = True
         try:
-            self._call(self._drain)
+            self._call(self._on_wake)
         except BaseException:  # an interrupt in between: the next one wakes it again
             self._woken = False
             raise
@@ -244,8 +244,16 @@ class IOPub(IOPubThread):
             late = interval
         self.io_loop.call_later(late, self._tick, interval)
 
-    def _drain(self):
-        """Publish what is queued now. Also called by others where the thread is gone."""
+    def _on_wake(self):
+        """Publish what is queued but for a line that is being written: print() writes its text and
+        the newline apart, and both are to arrive as one. The tick publishes it when it takes long."""
+        with self._lock:
+            unfinished = self._run if self._armed and not self._bol else None
+        self._drain(unfinished)
+
+    def _drain(self, unfinished: _Run | None = None):
+        """Publish what is queued now; `unfinished` stays if it is still the last. Also called by
+        others where the thread is gone."""
         self._woken = False
         if self._draining:
             return
@@ -254,6 +262,8 @@ class IOPub(IOPubThread):
             with self._lock:
                 items, self._items, self._run = self._items, [], None
                 self._sending, self._has_text = self._has_text, False
+                if unfinished is not None and items and items[-1] is unfinished:
+                    self._items, self._run, self._has_text = [items.pop()], unfinished, True
             for item in items:
                 self._handle(item)
             with self._lock:
