@@ -107,11 +107,13 @@ play(struct probe *p)
 	static const struct wire_req_ops ops = {
 	    .message = on_message, .reply = on_reply, .done = on_done};
 	json_int_t pause_ms = json_integer_value(json_object_get(p->step, "pause_ms"));
+	json_t *content = json_object_get(p->step, "content");
 	const struct wire_ask ask = {
 	    .channel = WIRE_SHELL,
 	    .type = json_string_value(json_object_get(p->step, "type")),
-	    .content = json_object_get(p->step, "content"),
+	    .content = content,
 	    .wait_idle = true,
+	    .stdin_too = json_is_true(json_object_get(content, "allow_stdin")),
 	};
 	json_t *out;
 
