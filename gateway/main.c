@@ -63,14 +63,15 @@ usage(void)
 
 	buf_init(&b, 1 << 20);
 	gw_config_help(&b);
-	(void)printf(
-	    "usage: kernelbridge [--config FILE] [--key=value ...]\n"
-	    "       kernelbridge run FILE|-       run a file on a running gateway\n"
-	    "       kernelbridge --print-config | --check-config | --help | --version\n\n"
-	    "Settings: defaults < --config FILE < environment KERNELBRIDGE_KEY < "
-	    "--key=value.\n\n"
-	    "%s",
-	    b.data);
+	(void)printf("usage: kernelbridge [--config FILE] [--key=value ...]\n"
+	             "       kernelbridge run FILE|-       run a file on a running gateway\n"
+	             "       kernelbridge --print-config | --check-config [--config FILE] "
+	             "[--key=value ...]\n"
+	             "       kernelbridge --help | --version\n\n"
+	             "Settings: defaults < --config FILE < environment KERNELBRIDGE_KEY < "
+	             "--key=value.\n\n"
+	             "%s",
+	             b.data);
 	buf_fini(&b);
 }
 
