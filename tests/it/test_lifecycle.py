@@ -191,7 +191,8 @@ def test_gateways_with_the_same_pid(tmp_path: Path) -> None:
     """
     state = tmp_path / "state"
     command = f"{binary()} --listen=127.0.0.1:0 --state_dir={state} --prefix={prefix()} & echo $!; wait $!"
-    unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", command]
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    unshare = ["unshare", *user, "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", command]
 
     def start() -> tuple[subprocess.Popen[str], str]:
         process = subprocess.Popen(unshare, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
