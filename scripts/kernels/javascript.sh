@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # what install-kernels sets
+# javascript and typescript: Deno, one binary out of a wheel, and a kernelspec for each.
+
+install_javascript() {
+	deno_kernel javascript "JavaScript (Deno)"
+}
+
+install_typescript() {
+	deno_kernel typescript "TypeScript (Deno)"
+}
+
+# deno_kernel NAME TITLE
+deno_kernel() {
+	local want
+	want=$(hash_of "$venv_made" -- "${BASH_SOURCE[0]}" "$python_source/requirements-deno.txt")
+	put_already "$1" "$want" && return
+	say "installing the kernel $1"
+	venv_install --no-deps -r "$python_source/requirements-deno.txt"
+	put_spec "$1" "NAME=$1" "TITLE=$2" "VERSION=$(node_version)" <<-'END'
+		{
+		 "argv": ["@PREFIX@/venv/bin/deno", "jupyter", "--kernel", "--conn", "{connection_file}"],
+		 "display_name": "@TITLE@",
+		 "language": "@NAME@",
+		 "interrupt_mode": "message",
+		 "env": {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"},
+		 "metadata": {"kernelbridge": {"transport": "tcp", "version": "@VERSION@"}}
+		}
+	END
+	check "$1" 'const kbCheck: number = 6 * 7; console.log(kbCheck)' 42
+	put_done "$1" "$want"
+}
+
+# The version of Node that this Deno is compatible with.
+node_version() {
+	NO_COLOR=1 DENO_NO_UPDATE_CHECK=1 "$prefix/venv/bin/deno" eval 'console.log(process.versions.node)'
+}
