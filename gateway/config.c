@@ -61,6 +61,8 @@ static const struct key keys[] = {
 	 "Events of finished executions that are kept, all together"},
 	{"keep_executions_ms", T_NUMBER, AT(keep_executions_ms), "60000", 0, FOREVER, NULL, false,
 	 "How long a finished execution is kept"},
+	{"languages_file", T_STRING, AT(languages_file), "", 0, 0, NULL, true,
+	 "Table of languages and kernels in place of the built-in one, see docs/languages.md"},
 	{"listen", T_LIST, AT(listen), "127.0.0.1:8686", 0, 0, NULL, true,
 	 "ADDRESS:PORT, may be repeated; port 0: any free one"},
 	{"log_format", T_STRING, AT(log_format), "text", 0, 0, "text|json", false,

@@ -27,6 +27,7 @@ struct gw_config {
 	uint64_t keep_executions;
 	uint64_t keep_executions_bytes;
 	uint64_t keep_executions_ms;
+	char *languages_file; /* "": the built-in table */
 	char **listen;
 	char *log_format;
 	char *log_level;

@@ -9,10 +9,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "gateway/core.h"
 #include "gateway/exec.h"
+#include "gateway/files.h"
+#include "gateway/language.h"
 #include "gateway/metrics.h"
 #include "gateway/rundir.h"
 #include "gateway/sandbox.h"
@@ -92,7 +93,7 @@ on_ready(void *arg)
 	if (c == NULL)
 		return;
 	c->provisional = false;
-	if (c->is_default && strcmp(c->language, "python") == 0 &&
+	if (c->is_default && strcmp(c->language, GW_LANGUAGE_DEFAULT) == 0 &&
 	    strcmp(c->sandbox->id.id, GW_SANDBOX_DEFAULT) == 0)
 		c->core->warm = true;
 	loop_task_post(&c->next); /* tells who waits, runs the first in the queue */
@@ -104,6 +105,7 @@ on_died(void *arg, bool started, const char *why)
 	struct gw_seat *seat = arg;
 	struct gw_ctx *c = seat->ctx;
 	struct gw_exec *ex = c != NULL ? first(c) : NULL;
+	int code = km_kernel_exit_code(seat->kernel);
 	char text[2048];
 
 	gw_metric[GW_M_KERNEL_DEATHS]++;
@@ -117,6 +119,9 @@ on_died(void *arg, bool started, const char *why)
 		log_warn(&c->id, "%s", text);
 		if (!started)
 			finish_all(c, GW_DONE_KERNEL_DIED, text);
+		else if (ex != NULL && ex->state == GW_EXEC_RUNNING && !ex->ended &&
+		         code >= 0 && c->row != NULL && c->row->exit_ends)
+			gw_exec_exited(ex, code);
 		else if (ex != NULL && ex->state != GW_EXEC_QUEUED)
 			gw_exec_finish(ex, GW_DONE_KERNEL_DIED, text);
 		loop_task_post(&c->next); /* who waits gets the next kernel */
@@ -129,7 +134,11 @@ on_died(void *arg, bool started, const char *why)
 static void
 on_stray(void *arg, const struct wire_msg *m)
 {
-	(void)arg;
+	const struct gw_seat *seat = arg;
+	struct gw_exec *ex = seat->ctx != NULL ? first(seat->ctx) : NULL;
+
+	if (ex != NULL && gw_exec_late(ex, m))
+		return;
 	if (strcmp(m->type, "stream") == 0 || strcmp(m->type, "display_data") == 0)
 		gw_metric[GW_M_LATE_OUTPUT]++;
 }
@@ -140,17 +149,28 @@ static const struct km_kernel_ops kernel_ops = {
     .stray = on_stray,
 };
 
+/* The sandbox's variables and its own over them; owned by the caller. */
+static json_t *
+kernel_env(const struct gw_ctx *c)
+{
+	json_t *env = json_copy(c->sandbox->env);
+
+	json_object_update(env, c->env);
+	return env;
+}
+
 static int
 start_kernel(struct gw_ctx *c, struct err *err)
 {
 	struct gw_core *core = c->core;
 	struct gw_seat *seat = mem_new(sizeof(*seat));
+	json_t *env = kernel_env(c);
 	struct km_kernel_config cfg = {
 	    .lp = core->lp,
 	    .launcher = core->launcher,
 	    .run_dir = gw_rundir_path(core->rundir),
 	    .cwd = c->cwd,
-	    .env = c->sandbox->env,
+	    .env = env,
 	    .start_timeout_ms = core->cfg->start_timeout_ms,
 	    .stop_grace_ms = core->cfg->stop_grace_ms,
 	};
@@ -163,13 +183,17 @@ start_kernel(struct gw_ctx *c, struct err *err)
 		rc = km_spec_find(core->specs, c->spec, &seat->spec, err);
 	cfg.spec = seat->spec;
 	if (rc == 0)
+		gw_language_adapt(c->row, seat->spec);
+	if (rc == 0)
 		rc = km_kernel_start(&cfg, &kernel_ops, seat, &seat->kernel, err);
+	json_decref(env);
 	if (rc != 0) {
 		gw_seat_free(seat);
 		return rc;
 	}
 	gw_metric[GW_M_KERNEL_STARTS]++;
 	c->starts++;
+	c->unasked = 0;
 	seat->ctx = c;
 	c->seat = seat;
 	list_add_before(&core->seats, &seat->node);
@@ -205,39 +229,19 @@ on_next(void *arg)
 
 /* --- making and finding ----------------------------------------------------------------- */
 
-/* The kernelspec for a language as a client says it; owned by the caller. */
-static int
-resolve(const struct gw_core *core, const char *language, char **ret, struct err *err)
+/* What a client calls a language, as the table does; lent. */
+static const char *
+canonical(const struct gw_core *core, const char *language)
 {
-	const char *name = strcmp(language, "python") == 0 ? "python3" : language;
-	struct km_spec *spec = NULL;
-	struct err ignored;
-	int rc = km_spec_find(core->specs, name, &spec, err);
+	const char *name =
+	    language != NULL && language[0] != '\0' ? language : GW_LANGUAGE_DEFAULT;
+	const struct gw_language *row = gw_languages_find(core->languages, name);
 
-	if (rc == -ENOENT && km_spec_find_language(core->specs, language, &spec, &ignored) == 0)
-		rc = 0;
-	if (rc == 0)
-		*ret = mem_strdup(spec->name);
-	km_spec_free(spec);
-	return rc;
-}
-
-static int
-check_cwd(const char *cwd, struct err *err)
-{
-	struct stat st;
-
-	if (cwd[0] != '/')
-		return err_set(err, -EINVAL, "cwd '%s' is not an absolute path", cwd);
-	if (stat(cwd, &st) != 0)
-		return err_set(err, -EINVAL, "cwd '%s' does not exist", cwd);
-	if (!S_ISDIR(st.st_mode))
-		return err_set(err, -EINVAL, "cwd '%s' is not a directory", cwd);
-	return 0;
+	return row != NULL ? row->name : name;
 }
 
 static struct gw_ctx *
-ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd)
+ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd, const json_t *env)
 {
 	struct gw_ctx *c = mem_new(sizeof(*c));
 
@@ -247,7 +251,8 @@ ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd)
 	wire_uuid(c->id.id);
 	c->language = mem_strdup(language);
 	c->cwd = mem_strdup(cwd);
-	gw_core_now(c->created);
+	c->env = json_is_object(env) ? json_deep_copy(env) : json_object();
+	gw_core_time(0, c->created);
 	list_init(&c->queue);
 	list_init(&c->waits);
 	loop_task_init(&c->next, sb->core->lp, on_next, c);
@@ -257,36 +262,43 @@ ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd)
 }
 
 int
-gw_ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd, struct gw_ctx **ret,
+gw_ctx_new(struct gw_sandbox *sb, const struct gw_ctx_request *rq, struct gw_ctx **ret,
            struct err *err)
 {
-	const char *lang = language != NULL && language[0] != '\0' ? language : "python";
-	const char *dir = cwd != NULL && cwd[0] != '\0' ? cwd : sb->home;
+	const char *lang = canonical(sb->core, rq->language);
+	const char *dir = rq->cwd != NULL && rq->cwd[0] != '\0' ? rq->cwd : sb->home;
+	const struct gw_language *row = NULL;
+	struct km_spec *spec = NULL;
 	struct gw_ctx *c;
-	char *spec = NULL;
 	int rc;
 
 	if (sb->core->draining)
 		return err_set(err, -ECANCELED, "the gateway is stopping");
-	if (sb->stopped)
-		return err_set(err, -EINVAL, "sandbox '%s' is stopped", sb->name);
+	if (sb->stopped || sb->paused)
+		return err_set(err, -EINVAL, "sandbox '%s' is %s", sb->name,
+		               sb->stopped ? "stopped" : "paused");
 	if (gw_metric[GW_M_CONTEXTS] >= (int64_t)sb->core->cfg->max_contexts)
 		return err_set(err, -EBUSY, "there are %llu contexts, the limit (max_contexts)",
 		               (unsigned long long)sb->core->cfg->max_contexts);
-	rc = check_cwd(dir, err);
+	rc = gw_files_check_dir(dir, err);
 	if (rc == 0)
-		rc = resolve(sb->core, lang, &spec, err);
+		rc = gw_env_check(rq->env, "env", err);
+	if (rc == 0)
+		rc = gw_language_choose(sb->core->languages, sb->core->specs, lang, sb->env,
+		                        &spec, &row, err);
 	if (rc != 0)
 		return rc;
-	c = ctx_new(sb, lang, dir);
-	c->spec = spec;
+	c = ctx_new(sb, lang, dir, rq->env);
+	c->spec = mem_strdup(spec->name);
+	c->row = row;
+	km_spec_free(spec);
 	rc = start_kernel(c, err);
 	if (rc != 0) {
 		gw_ctx_free(c, err->text);
 		return rc;
 	}
-	log_info(&c->id, "context made language=%s kernelspec=%s sandbox=%.8s", lang, spec,
-	         sb->id.id);
+	log_info(&c->id, "context made language=%s kernelspec=%s sandbox=%.8s", c->language,
+	         c->spec, sb->id.id);
 	*ret = c;
 	return 0;
 }
@@ -295,7 +307,7 @@ int
 gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret,
                struct err *err)
 {
-	const char *lang = language != NULL && language[0] != '\0' ? language : "python";
+	const struct gw_ctx_request rq = {.language = canonical(sb->core, language)};
 	struct list *it;
 	struct list *tmp;
 	int rc;
@@ -303,12 +315,12 @@ gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret,
 	list_each (it, tmp, &sb->contexts) {
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
-		if (c->is_default && strcmp(c->language, lang) == 0) {
+		if (c->is_default && strcmp(c->language, rq.language) == 0) {
 			*ret = c;
 			return 0;
 		}
 	}
-	rc = gw_ctx_new(sb, lang, NULL, ret, err);
+	rc = gw_ctx_new(sb, &rq, ret, err);
 	if (rc == 0)
 		(*ret)->is_default = true;
 	return rc;
@@ -323,8 +335,9 @@ gw_ctx_find(struct gw_sandbox *sb, const char *id)
 	list_each (it, tmp, &sb->contexts) {
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
-		if (strcmp(c->id.id, id) == 0 || (c->is_default && strcmp(id, "default") == 0 &&
-		                                  strcmp(c->language, "python") == 0))
+		if (strcmp(c->id.id, id) == 0 ||
+		    (c->is_default && strcmp(id, "default") == 0 &&
+		     strcmp(c->language, GW_LANGUAGE_DEFAULT) == 0))
 			return c;
 	}
 	return NULL;
@@ -359,6 +372,7 @@ gw_ctx_free(struct gw_ctx *c, const char *why)
 	log_info(&c->id, "context gone why=%s kernels=%u", why, c->starts);
 	mem_free(c->language);
 	mem_free(c->cwd);
+	json_decref(c->env);
 	mem_free(c->spec);
 	mem_free(c);
 }

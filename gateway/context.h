@@ -8,6 +8,7 @@
 #ifndef GW_CONTEXT_H
 #define GW_CONTEXT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,6 +20,7 @@ struct err;
 struct gw_core;
 struct gw_ctx;
 struct gw_exec;
+struct gw_language;
 struct gw_sandbox;
 struct gw_seat;
 struct km_kernel;
@@ -44,23 +46,32 @@ struct gw_ctx {
 	struct list waits;     /* gw_ctx_wait */
 	struct loop_task next; /* look at the queue and the kernel at the end of the turn */
 	char *spec;            /* kernelspec's name; read again for each kernel */
+	const struct gw_language *row; /* of the table, or NULL; borrowed */
 	struct log_id id;
-	char *language; /* as asked for */
+	char *language; /* its name in the language table, or the kernelspec's */
 	char *cwd;
+	json_t *env;      /* object: its own variables over the sandbox's */
 	char created[32]; /* RFC 3339 */
 	bool is_default;
 	bool provisional; /* it goes when its first kernel cannot start */
 	unsigned queue_n;
-	unsigned starts; /* kernels started so far */
+	unsigned starts;  /* kernels started so far */
+	unsigned unasked; /* counts that this kernel gave to runs of ours: see exec_around.h */
 };
 
-/* Make a context and launch its kernel.  language is a language or a kernelspec's name
- * (NULL: python); cwd NULL or "": the sandbox's home.  Returns 0 with *ret borrowed (owned
- * by the sandbox); -EINVAL (cwd is not an absolute path of a directory), -ENOENT (no such
- * language), -EBUSY (max_contexts reached), -EIO (the kernel could not be launched),
- * -ECANCELED (the gateway is stopping); err says what and where. */
-int gw_ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd,
-               struct gw_ctx **ret, struct err *err);
+struct gw_ctx_request {
+	const char *language; /* or an alias, or a kernelspec's name; NULL or "": python */
+	const char *cwd;      /* NULL or "": the sandbox's home */
+	const json_t *env;    /* object of strings or NULL: over the sandbox's; copied */
+};
+
+/* Make a context and launch its kernel.  Returns 0 with *ret borrowed (owned by the sandbox);
+ * -EINVAL (cwd is not an absolute path of a directory, env is none), -ENOENT (no such
+ * language, or not in the version that the sandbox asks for), -EBUSY (max_contexts reached),
+ * -EIO (the kernel could not be launched), -ECANCELED (the gateway is stopping); err says what
+ * and where. */
+int gw_ctx_new(struct gw_sandbox *sb, const struct gw_ctx_request *rq, struct gw_ctx **ret,
+               struct err *err);
 
 /* The sandbox's default context for language, made on first use.  Same returns. */
 int gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret,

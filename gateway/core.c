@@ -8,6 +8,7 @@
 
 #include "gateway/context.h"
 #include "gateway/exec.h"
+#include "gateway/language.h"
 #include "gateway/metrics.h"
 #include "gateway/rundir.h"
 #include "gateway/sandbox.h"
@@ -19,17 +20,23 @@
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
+#define TIME_END_MS UINT64_C(253402300799999) /* the year 9999 */
+
 void
-gw_core_now(char out[32])
+gw_core_time(uint64_t msec, char out[32])
 {
 	struct timeval tv;
 	struct tm tm;
 	char day[24];
+	uint64_t at;
 
 	(void)gettimeofday(&tv, NULL);
+	at = (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000;
+	at = msec < TIME_END_MS - at ? at + msec : TIME_END_MS;
+	tv.tv_sec = (time_t)(at / 1000);
 	(void)gmtime_r(&tv.tv_sec, &tm);
 	(void)strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(out, 32, "%s.%03dZ", day, (int)(tv.tv_usec / 1000 % 1000));
+	(void)snprintf(out, 32, "%s.%03dZ", day, (int)(at % 1000));
 }
 
 /* --- kept executions -------------------------------------------------------------------- */
@@ -164,12 +171,14 @@ open_core(struct gw_core *core, struct err *err)
 	struct err why;
 	int rc;
 
-	rc = gw_rundir_new(core->cfg->state_dir, &core->rundir, err);
+	rc = gw_languages_load(core->cfg->languages_file, &core->languages, err);
+	if (rc == 0)
+		rc = gw_rundir_new(core->cfg->state_dir, &core->rundir, err);
 	if (rc == 0)
 		rc = gw_sandbox_new(core, &rq, &sb, err);
 	if (rc != 0)
 		return rc;
-	if (gw_ctx_default(sb, "python", &ctx, &why) != 0)
+	if (gw_ctx_default(sb, NULL, &ctx, &why) != 0)
 		log_warn(NULL, "no default Python context: %s", why.text);
 	return 0;
 }
@@ -256,6 +265,7 @@ gw_core_free(struct gw_core *core)
 	km_launch_local_free(core->launcher);
 	km_reaper_free(core->reaper);
 	km_spec_path_free(core->specs);
+	gw_languages_free(core->languages);
 	gw_rundir_free(core->rundir);
 	mem_free(core);
 }

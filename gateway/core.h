@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "gateway/config.h"
 #include "wire/base/list.h"
@@ -13,6 +14,7 @@
 struct err;
 struct gw_auth;
 struct gw_exec;
+struct gw_languages;
 struct gw_rundir;
 struct gw_sandbox;
 struct km_kernel;
@@ -27,6 +29,7 @@ struct gw_core {
 	const struct gw_config *cfg; /* borrowed; replaced by a reload */
 	struct gw_auth *auth;        /* borrowed */
 	struct km_spec_path *specs;
+	struct gw_languages *languages;
 	struct km_reaper *reaper;
 	struct km_launcher *launcher;
 	struct gw_rundir *rundir;
@@ -64,8 +67,8 @@ void gw_core_keep(struct gw_core *core, struct gw_exec *ex);
 /* NULL when the default Python kernel is warm, else a phrase that says what is missing. */
 const char *gw_core_not_ready(const struct gw_core *core);
 
-/* The current time as RFC 3339 with milliseconds and Z. */
-void gw_core_now(char out[32]);
+/* The time msec from now as RFC 3339 with milliseconds and Z; the year 9999 ends it. */
+void gw_core_time(uint64_t msec, char out[32]);
 
 /* Read-only access to the kernelspecs, for dialects that list them: array of objects name,
  * display_name, language; owned by the caller. */

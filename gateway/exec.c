@@ -3,11 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/context.h"
 #include "gateway/core.h"
+#include "gateway/exec_around.h"
 #include "gateway/exec_msg.h"
+#include "gateway/files.h"
 #include "gateway/metrics.h"
 #include "gateway/sink.h"
 #include "kernelmgr/kernel.h"
@@ -99,7 +102,7 @@ balance(struct gw_exec *ex)
 		low = high + LAST_WORDS / 2;
 		high += LAST_WORDS;
 	}
-	if (ex->req == NULL || (!ex->paused && ex->log.bytes <= high))
+	if (ex->req == NULL || ex->ended || (!ex->paused && ex->log.bytes <= high))
 		return;
 	behind = gw_evlog_bytes_after(&ex->log, slowest_seq(ex));
 	if (!ex->paused && behind > high) {
@@ -181,7 +184,8 @@ stop_timers(struct gw_exec *ex)
 	loop_timer_free(ex->timeout);
 	loop_timer_free(ex->again);
 	loop_timer_free(ex->grace);
-	ex->timeout = ex->again = ex->grace = NULL;
+	loop_timer_free(ex->late);
+	ex->timeout = ex->again = ex->grace = ex->late = NULL;
 }
 
 static void
@@ -201,7 +205,10 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 	struct gw_ctx *ctx = ex->ctx;
 	uint64_t now = loop_now_ms(ex->core->lp);
 
-	if (ex->state == GW_EXEC_STOPPING && how == GW_DONE_KERNEL_DIED) {
+	if (ex->ended && how == GW_DONE_KERNEL_DIED) {
+		how = ex->outcome;
+		why = ex->outcome_why;
+	} else if (ex->state == GW_EXEC_STOPPING && how == GW_DONE_KERNEL_DIED) {
 		how = ex->stop;
 		if (ex->killed)
 			why = "the kernel did not stop when interrupted and was killed: its "
@@ -265,7 +272,7 @@ on_grace(void *arg)
 void
 gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms)
 {
-	if (ex->state == GW_EXEC_DONE)
+	if (ex->state == GW_EXEC_DONE || ex->ended)
 		return;
 	if (ex->state == GW_EXEC_QUEUED) {
 		gw_exec_finish(ex, GW_DONE_ABORTED, "cancelled before it ran");
@@ -280,7 +287,8 @@ gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms)
 	} else if (how > ex->stop) {
 		ex->stop = how; /* OVERRUN tells of a cut, TIMEOUT that nobody asked */
 	}
-	km_kernel_interrupt(ex->kernel);
+	if (ex->req != NULL)
+		km_kernel_interrupt(ex->kernel);
 	if (kill_ms > 0 && ex->grace == NULL)
 		ex->grace = loop_timer_new(ex->core->lp, kill_ms, on_grace, ex);
 }
@@ -343,8 +351,8 @@ on_done(void *arg, int status)
 	if (status == -EPIPE && km_kernel_state(ex->kernel) != KM_READY)
 		return; /* the kernel is dead; the context knows why and ends us */
 	if (status == -EIO) {
-		gw_exec_finish(ex, GW_DONE_OVERRUN,
-		               "the kernel dropped output that nobody read");
+		gw_exec_around_end(ex, GW_DONE_OVERRUN,
+		                   "the kernel dropped output that nobody read");
 		return;
 	}
 	if (status != 0) {
@@ -354,13 +362,13 @@ on_done(void *arg, int status)
 	if (strcmp(said, "error") == 0 && !ex->saw_error)
 		gw_exec_msg_error(ex, ex->reply, NULL); /* Deno tells of some only here */
 	if (ex->state == GW_EXEC_STOPPING)
-		gw_exec_finish(ex, ex->stop, NULL);
+		gw_exec_around_end(ex, ex->stop, NULL);
 	else if (strcmp(said, "ok") == 0 && !ex->saw_error)
-		gw_exec_finish(ex, GW_DONE_OK, NULL);
+		gw_exec_around_end(ex, GW_DONE_OK, NULL);
 	else if (strcmp(said, "ok") == 0 || strcmp(said, "error") == 0)
-		gw_exec_finish(ex, GW_DONE_ERROR, NULL);
+		gw_exec_around_end(ex, GW_DONE_ERROR, NULL);
 	else
-		gw_exec_finish(ex, GW_DONE_ABORTED, "the kernel aborted it");
+		gw_exec_around_end(ex, GW_DONE_ABORTED, "the kernel aborted it");
 }
 
 /* --- its life --------------------------------------------------------------------------- */
@@ -371,29 +379,97 @@ static const struct wire_req_ops req_ops = {
     .done = on_done,
 };
 
-void
-gw_exec_run(struct gw_exec *ex, struct km_kernel *k)
+/* What only our own kernels understand: owned by the caller, or NULL. */
+static json_t *
+metadata_of(const struct gw_exec *ex)
 {
+	json_t *ours;
+
+	if (!km_kernel_spec(ex->kernel)->takes_env)
+		return NULL;
+	ours = json_object();
+	if (ex->envs != NULL)
+		json_object_set(ours, "env", ex->envs);
+	if (ex->cwd != NULL)
+		json_object_set_new(ours, "cwd", json_string(ex->cwd));
+	if (ex->stdin_mode == GW_STDIN_DENY)
+		json_object_set_new(ours, "stdin", json_string("deny"));
+	if (ex->rich)
+		json_object_set_new(ours, "rich", json_true());
+	return json_pack("{s:o}", "kernelbridge", ours);
+}
+
+void
+gw_exec_send(struct gw_exec *ex)
+{
+	struct km_kernel *k = ex->kernel;
 	/* Where the kernel knows the end of file by itself, no stdin channel is needed. */
 	bool ask = ex->stdin_mode == GW_STDIN_ASK ||
 	           (ex->stdin_mode == GW_STDIN_EOF && !km_kernel_spec(k)->stdin_eof);
+	json_t *metadata = metadata_of(ex);
 	json_t *content = json_pack("{s:o, s:b, s:b, s:{}, s:b, s:b}", "code",
 	                            json_stringn_nocheck(ex->code, ex->code_len), "silent",
 	                            ex->silent, "store_history", !ex->silent,
 	                            "user_expressions", "allow_stdin", ask, "stop_on_error", 1);
-	json_t *metadata =
-	    ex->envs == NULL ? NULL : json_pack("{s:{s:O}}", "kernelbridge", "env", ex->envs);
 
-	set_state(ex, GW_EXEC_RUNNING);
-	ex->kernel = k;
-	ex->started_ms = loop_now_ms(ex->core->lp);
 	ex->req = km_kernel_execute(k, content, metadata, &req_ops, ex);
-	if (ex->timeout_ms > 0)
-		ex->timeout = loop_timer_new(ex->core->lp, ex->timeout_ms, on_timeout, ex);
+	ex->req_id = mem_strdup(wire_req_id(ex->req));
 	json_decref(content);
 	json_decref(metadata);
 	mem_free(ex->code);
 	ex->code = NULL;
+}
+
+void
+gw_exec_run(struct gw_exec *ex, struct km_kernel *k)
+{
+	set_state(ex, GW_EXEC_RUNNING);
+	ex->kernel = k;
+	ex->started_ms = loop_now_ms(ex->core->lp);
+	if (ex->timeout_ms > 0)
+		ex->timeout = loop_timer_new(ex->core->lp, ex->timeout_ms, on_timeout, ex);
+	if (gw_exec_around_needed(ex))
+		gw_exec_around_enter(ex);
+	else
+		gw_exec_send(ex);
+}
+
+void
+gw_exec_ended(struct gw_exec *ex)
+{
+	ex->ended = true;
+	stop_timers(ex);
+	if (ex->paused)
+		km_kernel_resume(ex->kernel);
+	ex->paused = false;
+}
+
+void
+gw_exec_guard(struct gw_exec *ex)
+{
+	ex->grace =
+	    loop_timer_new(ex->core->lp, ex->core->cfg->interrupt_grace_ms, on_grace, ex);
+}
+
+bool
+gw_exec_late(struct gw_exec *ex, const struct wire_msg *m)
+{
+	if (!ex->ended || ex->req_id == NULL || strcmp(m->parent_id, ex->req_id) != 0)
+		return false;
+	gw_exec_msg_take(ex, m);
+	return true;
+}
+
+void
+gw_exec_exited(struct gw_exec *ex, int code)
+{
+	char text[16];
+	struct gw_event ev = {.kind = GW_EV_ERROR, .name = "SystemExit"};
+	int n = snprintf(text, sizeof(text), "%d", code);
+
+	ev.text = (struct wire_slice){text, (size_t)n};
+	gw_exec_append(ex, &ev);
+	gw_exec_finish(ex, GW_DONE_ERROR, "the code ended its kernel: its state is lost");
 }
 
 int
@@ -406,6 +482,8 @@ gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec
 
 	if (core->draining)
 		return err_set(err, -ECANCELED, "the gateway is stopping");
+	if (rq->cwd != NULL && gw_files_check_dir(rq->cwd, err) != 0)
+		return -EINVAL;
 	if (ctx->queue_n >= core->cfg->max_queue)
 		return err_set(err, -EBUSY, "the context has %u executions waiting, the limit",
 		               ctx->queue_n);
@@ -419,6 +497,8 @@ gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec
 	ex->code_len = rq->code_len;
 	if (json_object_size(rq->envs) > 0)
 		ex->envs = json_deep_copy(rq->envs);
+	ex->cwd = rq->cwd != NULL ? mem_strdup(rq->cwd) : NULL;
+	ex->rich = rq->rich;
 	ex->timeout_ms = rq->timeout_ms;
 	ex->stdin_mode = rq->stdin_mode;
 	ex->orphan = rq->orphan;
@@ -483,5 +563,7 @@ gw_exec_free(struct gw_exec *ex)
 	json_decref(ex->envs);
 	json_decref(ex->reply);
 	mem_free(ex->code);
+	mem_free(ex->cwd);
+	mem_free(ex->req_id);
 	mem_free(ex);
 }

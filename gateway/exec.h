@@ -56,10 +56,12 @@ struct gw_exec_request {
 	const char *code; /* UTF-8 */
 	size_t code_len;
 	const json_t *envs;  /* object of strings or NULL; borrowed for the call */
+	const char *cwd;     /* for this run, absolute; or NULL: where the kernel is */
 	uint64_t timeout_ms; /* from the start of the run; 0: none */
 	enum gw_stdin stdin_mode;
 	enum gw_orphan orphan;
 	bool silent; /* no count, no result, no history */
+	bool rich; /* further forms of results: e2b/data, application/json of lists and dicts */
 };
 
 /* Open to core files only; dialects use the functions. */
@@ -75,19 +77,27 @@ struct gw_exec {
 	char *code;
 	size_t code_len;
 	json_t *envs; /* object or NULL */
+	char *cwd;    /* or NULL */
 	uint64_t timeout_ms;
 	enum gw_stdin stdin_mode;
 	enum gw_orphan orphan;
 	bool silent;
-	bool input_waits;    /* an input_request is unanswered */
-	bool paused;         /* the kernel waits for the sinks */
-	bool saw_error;      /* an ERROR event went out */
-	bool began;          /* the kernel works on the code: an interrupt reaches it */
-	bool cut;            /* max_output_bytes was passed: no more output */
-	bool killed;         /* its kernel was, since it ignored the interrupt */
-	json_t *reply;       /* content of execute_reply, or NULL: not yet */
-	int64_t count;       /* execution_count, 0: not started */
-	uint64_t started_ms; /* loop time of the request, then of the end */
+	bool rich;
+	bool input_waits;     /* an input_request is unanswered */
+	bool paused;          /* the kernel waits for the sinks */
+	bool saw_error;       /* an ERROR event went out */
+	bool began;           /* the kernel works on the code: an interrupt reaches it */
+	bool cut;             /* max_output_bytes was passed: no more output */
+	bool killed;          /* its kernel was, since it ignored the interrupt */
+	bool entered;         /* what surrounds the code was set: see exec_around.h */
+	bool ended;           /* the kernel is done with the code; what is left to do is ours */
+	enum gw_done outcome; /* ended: how, and a static phrase or NULL */
+	const char *outcome_why;
+	char *req_id;            /* of the code's request, while it runs or has ended */
+	struct loop_timer *late; /* ended: output may still come, or NULL */
+	json_t *reply;           /* content of execute_reply, or NULL: not yet */
+	int64_t count;           /* execution_count, 0: not started */
+	uint64_t started_ms;     /* loop time of the request, then of the end */
 	size_t output_bytes;
 	struct gw_evlog log;
 	uint64_t read_seq; /* the newest event that any sink has ever taken: it grows no more */
@@ -100,12 +110,26 @@ struct gw_exec {
 };
 
 /* Queue code in ctx.  Returns 0 with *ret, borrowed: live at least until DONE reached its sinks
- * (hook one now).  -EBUSY: the queue is full; -ECANCELED: the gateway is stopping. */
+ * (hook one now).  -EINVAL: cwd is not an absolute path of a directory; -EBUSY: the queue is full; -ECANCELED: the gateway is stopping. */
 int gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec **ret,
                 struct err *err);
 
 /* Send it to a ready kernel.  For context.c. */
 void gw_exec_run(struct gw_exec *ex, struct km_kernel *k);
+
+/* Send its code, once what surrounds it is set; the kernel is done with it, so that nothing
+ * interrupts or pauses it any more; kill the kernel if it has not finished when the grace is
+ * over.  For exec_around.c. */
+void gw_exec_send(struct gw_exec *ex);
+void gw_exec_ended(struct gw_exec *ex);
+void gw_exec_guard(struct gw_exec *ex);
+
+/* Output that came after the kernel's idle.  Returns false if it is not of ex.  For context.c. */
+bool gw_exec_late(struct gw_exec *ex, const struct wire_msg *m);
+
+/* The code ended its kernel with this exit code, as exit() of some languages does.  For
+ * context.c. */
+void gw_exec_exited(struct gw_exec *ex, int code);
 
 /* Stop it on purpose: a queued one is done at once, a running one is interrupted and, with
  * kill_ms > 0, its kernel killed that much later.  how: INTERRUPTED, ABORTED, TIMEOUT or

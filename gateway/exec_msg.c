@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/exec.h"
 #include "wire/msg.h"
@@ -23,6 +24,7 @@ started(struct gw_exec *ex, const json_t *content)
 
 	if (ex->count != 0)
 		return;
+	n -= ex->ctx->unasked;
 	ex->count = n > 0 ? n : 1;
 	ev.count = ex->count;
 	gw_exec_append(ex, &ev);

@@ -78,3 +78,17 @@ gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
 		return err_set(err, -EIO, "cannot read %s: %s", path, strerrordesc_np(errno));
 	return err_set(err, -EMSGSIZE, "%s is larger than %zu bytes", path, max);
 }
+
+int
+gw_files_check_dir(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (path[0] != '/')
+		return err_set(err, -EINVAL, "cwd '%s' is not an absolute path", path);
+	if (stat(path, &st) != 0)
+		return err_set(err, -EINVAL, "cwd '%s' does not exist", path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, -EINVAL, "cwd '%s' is not a directory", path);
+	return 0;
+}

@@ -10,6 +10,9 @@ struct err;
  * naming the folder. */
 int gw_files_mkdirs(const char *path, struct err *err);
 
+/* Returns 0 if path is absolute and a folder, else -EINVAL with err calling it cwd. */
+int gw_files_check_dir(const char *path, struct err *err);
+
 /* Remove path and all below it, in a process of its own: a large tree must not stop the loop. */
 void gw_files_remove_tree(const char *path);
 

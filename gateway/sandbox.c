@@ -11,6 +11,7 @@
 #include "gateway/files.h"
 #include "gateway/metrics.h"
 #include "wire/base/err.h"
+#include "wire/base/loop.h"
 #include "wire/base/mem.h"
 #include "wire/msg.h"
 
@@ -92,11 +93,13 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 	sb->name = mem_strdup(rq->name != NULL ? rq->name : sb->id.id);
 	sb->env = copy_or_empty(rq->env);
 	sb->labels = copy_or_empty(rq->labels);
-	gw_core_now(sb->created);
+	sb->image = mem_strdup(rq->image != NULL ? rq->image : "");
+	gw_core_time(0, sb->created);
 	list_init(&sb->contexts);
 	list_add_before(&core->sandboxes, &sb->node);
 	gw_metric[GW_M_SANDBOXES]++;
-	log_info(&sb->id, "sandbox made");
+	gw_sandbox_set_timeout(sb, rq->timeout_ms);
+	log_info(&sb->id, "sandbox made timeout_ms=%llu", (unsigned long long)rq->timeout_ms);
 	*ret = sb;
 	return 0;
 }
@@ -136,9 +139,49 @@ gw_sandbox_start(struct gw_sandbox *sb)
 	sb->stopped = false;
 }
 
+static void
+on_expiry(void *arg)
+{
+	gw_sandbox_delete(arg, "sandbox expired");
+}
+
+static void
+stop_clock(struct gw_sandbox *sb)
+{
+	loop_timer_free(sb->expiry);
+	sb->expiry = NULL;
+	sb->ends[0] = '\0';
+}
+
+void
+gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec)
+{
+	stop_clock(sb);
+	if (msec == 0 || strcmp(sb->id.id, GW_SANDBOX_DEFAULT) == 0)
+		return;
+	gw_core_time(msec, sb->ends);
+	if (!sb->paused)
+		sb->expiry = loop_timer_new(sb->core->lp, msec, on_expiry, sb);
+}
+
+void
+gw_sandbox_pause(struct gw_sandbox *sb)
+{
+	sb->paused = true;
+	stop_clock(sb);
+}
+
+void
+gw_sandbox_resume(struct gw_sandbox *sb, uint64_t msec)
+{
+	sb->paused = false;
+	gw_sandbox_set_timeout(sb, msec);
+}
+
 void
 gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 {
+	stop_clock(sb);
 	end_contexts(sb, why);
 	list_del(&sb->node);
 	gw_metric[GW_M_SANDBOXES]--;
@@ -146,6 +189,7 @@ gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 	json_decref(sb->env);
 	json_decref(sb->labels);
 	mem_free(sb->name);
+	mem_free(sb->image);
 	mem_free(sb->home);
 	mem_free(sb);
 }

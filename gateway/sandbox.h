@@ -7,12 +7,14 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "wire/base/list.h"
 #include "wire/base/log.h"
 
 struct err;
 struct gw_core;
+struct loop_timer;
 
 #define GW_SANDBOX_DEFAULT "default" /* its id */
 
@@ -24,9 +26,13 @@ struct gw_sandbox {
 	char *home;     /* absolute, exists */
 	json_t *env;    /* object of strings: every kernel gets them */
 	json_t *labels; /* object of strings */
+	char *image;    /* what its client calls the template or image; told, not used */
 	bool stopped;   /* on request: no kernel runs until started */
+	bool paused;    /* on request: its clock stands still, its kernels stay */
 	char created[32];
-	struct list contexts; /* gw_ctx, oldest first */
+	char ends[32];             /* when it is deleted, RFC 3339; "": never */
+	struct loop_timer *expiry; /* or NULL: never */
+	struct list contexts;      /* gw_ctx, oldest first */
 };
 
 struct gw_sandbox_request {
@@ -34,6 +40,8 @@ struct gw_sandbox_request {
 	const char *name;     /* NULL: the id */
 	const json_t *env;    /* object of strings or NULL; copied */
 	const json_t *labels; /* object of strings or NULL; copied */
+	const char *image;    /* NULL: "" */
+	uint64_t timeout_ms;  /* until it is deleted; 0: never */
 };
 
 /* Check o as NULL, null, or an object of strings.  Returns 0 or -EINVAL. */
@@ -55,6 +63,15 @@ struct gw_sandbox *gw_sandbox_find(struct gw_core *core, const char *id_or_name)
 /* Delete every context, and make none until start; why goes to the clients. */
 void gw_sandbox_stop(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_start(struct gw_sandbox *sb);
+
+/* Delete it msec from now, whatever was said before; 0: never.  No effect on the default
+ * sandbox, which stays. */
+void gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec);
+
+/* Stop its clock and let no new context in (its kernels and what runs there stay), and go on
+ * with msec to live (0: for ever).  Pausing a paused one is fine. */
+void gw_sandbox_pause(struct gw_sandbox *sb);
+void gw_sandbox_resume(struct gw_sandbox *sb, uint64_t msec);
 
 /* Release; its home stays.  delete removes the home as well; the default sandbox must not be
  * deleted. */

@@ -216,6 +216,7 @@ km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *
 	k->id.kind = "kernel";
 	(void)snprintf(k->id.id, sizeof(k->id.id), "%.*s", ID_LEN, uuid);
 	k->state = KM_STARTING;
+	k->exit_code = -1;
 	counts[KM_STARTING]++;
 	k->cfg = *cfg;
 	k->cfg.run_dir = k->run_dir = mem_strdup(cfg->run_dir);
@@ -452,6 +453,12 @@ const char *
 km_kernel_id(const struct km_kernel *k)
 {
 	return k->id.id;
+}
+
+int
+km_kernel_exit_code(const struct km_kernel *k)
+{
+	return k->exit_code;
 }
 
 const char *

@@ -94,6 +94,8 @@ enum km_kstate km_kernel_state(const struct km_kernel *k);
 const struct km_spec *km_kernel_spec(const struct km_kernel *k);
 pid_t km_kernel_pid(const struct km_kernel *k);
 const char *km_kernel_id(const struct km_kernel *k);
+/* From died on: the exit code of its process, or -1 if a signal ended it or nobody knows. */
+int km_kernel_exit_code(const struct km_kernel *k);
 /* The language_info.name of kernel_info_reply, "" before ready. */
 const char *km_kernel_language(const struct km_kernel *k);
 

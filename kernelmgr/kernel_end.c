@@ -94,8 +94,10 @@ km_kernel_on_exited(void *arg, int how)
 		launch_again(k);
 		return;
 	}
-	if (k->cause[0] == '\0')
+	if (k->cause[0] == '\0') {
+		k->exit_code = how < KM_SIGNALLED ? how : -1;
 		km_cause_exit(how, k->cause);
+	}
 	if (k->ready_ms == 0)
 		km_cause_quote(k->cause, tail);
 	k->cfg.launcher->ops->free(k->job);

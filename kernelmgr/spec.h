@@ -27,10 +27,13 @@ struct km_spec {
 	json_t *env;      /* object of strings; ${VAR} is expanded at launch */
 	json_t *metadata; /* object */
 	enum km_interrupt_mode interrupt_mode;
+	bool interrupt_given; /* kernel.json has an interrupt_mode */
 	/* Of metadata.kernelbridge: */
 	bool waits;     /* it blocks rather than drops output */
 	bool stdin_eof; /* without stdin, code that reads meets the end of file */
 	bool tcp;       /* transport is "tcp": cannot do ipc */
+	bool takes_env; /* "env": a run's variables and cwd come in its request's metadata */
+	char *version;  /* of the language; "" if not given */
 };
 
 /* The search path.  prefix is the gateway's own ("" for none). Environment is read now. */

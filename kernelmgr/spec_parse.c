@@ -118,6 +118,7 @@ parse_interrupt_mode(const struct where *w, const json_t *root, struct km_spec *
 
 	if (ret != 0)
 		return ret;
+	s->interrupt_given = json_object_get(root, "interrupt_mode") != NULL;
 	if (strcmp(mode, "signal") == 0)
 		s->interrupt_mode = KM_INTERRUPT_SIGNAL;
 	else if (strcmp(mode, "message") == 0)
@@ -142,24 +143,31 @@ get_flag(const struct where *w, const json_t *ours, const char *key, bool *ret)
 static int
 parse_ours(const struct where *w, const json_t *root, struct km_spec *s)
 {
-	const char *transport;
+	const char *transport, *version;
 	json_t *ours;
 	int ret = get_object(w, root, "metadata", &s->metadata);
 
 	if (ret != 0)
 		return ret;
 	ours = json_object_get(s->metadata, "kernelbridge");
-	if (ours == NULL)
+	if (ours == NULL) {
+		s->version = mem_strdup("");
 		return 0;
+	}
 	if (!json_is_object(ours))
 		return BROKEN(w, "%s is not an object", "metadata.kernelbridge");
 	ret = get_flag(w, ours, "waits", &s->waits);
 	if (ret == 0)
 		ret = get_flag(w, ours, "stdin_eof", &s->stdin_eof);
 	if (ret == 0)
+		ret = get_flag(w, ours, "env", &s->takes_env);
+	if (ret == 0)
 		ret = get_text(w, ours, "transport", "ipc", &transport);
+	if (ret == 0)
+		ret = get_text(w, ours, "version", "", &version);
 	if (ret != 0)
 		return ret;
+	s->version = mem_strdup(version);
 	s->tcp = strcmp(transport, "tcp") == 0;
 	if (!s->tcp && strcmp(transport, "ipc") != 0)
 		return BROKEN(w, "transport is '%.20s', not 'ipc' or 'tcp'", transport);
@@ -232,6 +240,7 @@ km_spec_free(struct km_spec *s)
 	mem_free(s->dir);
 	mem_free(s->display_name);
 	mem_free(s->language);
+	mem_free(s->version);
 	json_decref(s->env);
 	json_decref(s->metadata);
 	mem_free(s);

@@ -53,7 +53,7 @@ gw_daytona_error(int status, const char *message, const char *path)
 {
 	char now[32];
 
-	gw_core_now(now);
+	gw_core_time(0, now);
 	/* What is quoted in them may have been cut within a character. */
 	return json_pack("{s:i, s:s%, s:s, s:s%, s:s, s:s, s:s}", "statusCode", status,
 	                 "message", message, utf8_span(message, strlen(message)), "error",

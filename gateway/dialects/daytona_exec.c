@@ -291,7 +291,7 @@ begin(struct session *s, const struct gw_daytona_request *rq, struct err *err)
 		return CLOSE_POLICY;
 	if (rq->context != NULL && strcmp(rq->context, "default") != 0)
 		ctx = gw_ctx_find(sb, rq->context);
-	else if (gw_ctx_default(sb, "python", &ctx, &why) != 0)
+	else if (gw_ctx_default(sb, NULL, &ctx, &why) != 0)
 		return err_set(err, CLOSE_FAILED, "failed to get default context: %s",
 		               why.text);
 	if (ctx == NULL)

@@ -56,7 +56,7 @@ create(struct gw_sandbox *sb, const json_t *root, struct gw_ctx **ret, struct er
 		return err_set(err, -EINVAL,
 		               "unsupported language: %.40s (only 'python' is supported)",
 		               language);
-	return gw_ctx_new(sb, "python", cwd, ret, err);
+	return gw_ctx_new(sb, &(struct gw_ctx_request){.cwd = cwd}, ret, err);
 }
 
 void

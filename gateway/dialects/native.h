@@ -30,6 +30,11 @@ int gw_native_context(struct gw_core *core, const struct gw_native_request *rq,
 int gw_native_execution(struct gw_core *core, const struct gw_native_request *rq,
                         struct gw_exec **ret, struct err *err);
 
+/* Make the context that rq asks for; whoever waits for its kernel comes next: if that does not
+ * start, the context goes.  Returns what gw_ctx_new() returns, or -ENOENT. */
+int gw_native_create(struct gw_core *core, const struct gw_native_request *rq,
+                     struct gw_ctx **ret, struct err *err);
+
 /* Queue what rq asks for.  Returns what gw_exec_new() and gw_ctx_default() return, or -ENOENT. */
 int gw_native_execute(struct gw_core *core, const struct gw_native_request *rq,
                       struct gw_exec **ret, struct err *err);

@@ -116,6 +116,22 @@ describe_sandbox(const struct gw_sandbox *sb)
 /* --- doing ------------------------------------------------------------------------------ */
 
 int
+gw_native_create(struct gw_core *core, const struct gw_native_request *rq, struct gw_ctx **ret,
+                 struct err *err)
+{
+	const struct gw_ctx_request want = {
+	    .language = rq->language, .cwd = rq->cwd, .env = rq->envs};
+	struct gw_sandbox *sb = NULL;
+	int rc = gw_native_sandbox(core, rq, &sb, err);
+
+	if (rc == 0)
+		rc = gw_ctx_new(sb, &want, ret, err);
+	if (rc == 0)
+		gw_ctx_set_provisional(*ret);
+	return rc;
+}
+
+int
 gw_native_execute(struct gw_core *core, const struct gw_native_request *rq,
                   struct gw_exec **ret, struct err *err)
 {
@@ -123,6 +139,8 @@ gw_native_execute(struct gw_core *core, const struct gw_native_request *rq,
 	    .code = rq->code.ptr,
 	    .code_len = rq->code.len,
 	    .envs = rq->envs,
+	    .cwd = rq->cwd,
+	    .rich = rq->rich,
 	    .timeout_ms = rq->timeout_ms,
 	    .stdin_mode = rq->stdin_ask ? GW_STDIN_ASK : GW_STDIN_DENY,
 	    .orphan = rq->finish || rq->detach ? GW_ORPHAN_FINISH : GW_ORPHAN_INTERRUPT,

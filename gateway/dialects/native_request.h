@@ -59,6 +59,7 @@ struct gw_native_request {
 	uint64_t detail_level;
 	uint64_t kill_after_ms;
 	uint64_t timeout_ms;
+	bool rich;
 	bool finish; /* on_disconnect */
 	bool detach;
 	bool eof;

@@ -108,22 +108,17 @@ static void
 create_context(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_native_request rq;
-	struct gw_sandbox *sb = NULL;
 	struct gw_ctx *c;
 	struct err err;
 	int rc;
 
 	if (!read_request(x, GW_NATIVE_CREATE_CONTEXT, body, len, &rq))
 		return;
-	rc = gw_native_sandbox(core, &rq, &sb, &err);
+	rc = gw_native_create(core, &rq, &c, &err);
 	if (rc == 0)
-		rc = gw_ctx_new(sb, rq.language, rq.cwd, &c, &err);
-	if (rc == 0) {
-		gw_ctx_set_provisional(c);
 		reply_when_ready(x, c, 201);
-	} else {
+	else
 		reply_error(x, rc, err.text);
-	}
 	gw_native_request_fini(&rq);
 }
 

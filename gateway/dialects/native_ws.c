@@ -304,7 +304,6 @@ on_asked(void *arg, int status, const json_t *content, const char *why)
 static int
 await_ready(struct session *s, const struct gw_native_request *rq, struct err *err)
 {
-	struct gw_sandbox *sb = NULL;
 	struct gw_ctx *c;
 	struct wait *w;
 	int rc;
@@ -314,11 +313,7 @@ await_ready(struct session *s, const struct gw_native_request *rq, struct err *e
 		if (rc == 0)
 			rc = gw_ctx_restart(c, err);
 	} else {
-		rc = gw_native_sandbox(s->core, rq, &sb, err);
-		if (rc == 0)
-			rc = gw_ctx_new(sb, rq->language, rq->cwd, &c, err);
-		if (rc == 0)
-			gw_ctx_set_provisional(c);
+		rc = gw_native_create(s->core, rq, &c, err);
 	}
 	if (rc != 0)
 		return rc;

@@ -73,6 +73,12 @@ gw_files_remove_tree(const char *path)
 }
 
 int
+gw_files_check_dir(const char *path, struct err *err)
+{
+	return path[0] == '/' ? 0 : err_set(err, -EINVAL, "cwd '%s' is not absolute", path);
+}
+
+int
 gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err)
 {
 	(void)max;
@@ -123,7 +129,9 @@ write_spec(void)
 	               fz.dir);
 	f = fopen(path, "we");
 	assert(f != NULL);
-	(void)fputs("{\"argv\": [\"python3\"], \"language\": \"python\"}", f);
+	(void)fputs("{\"argv\": [\"python3\"], \"language\": \"python\", "
+	            "\"metadata\": {\"kernelbridge\": {\"env\": true}}}",
+	            f);
 	(void)fclose(f);
 }
 

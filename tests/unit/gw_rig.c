@@ -20,25 +20,22 @@
 #define SETTLE_TURNS 8 /* context, run, pump: each posts the next */
 
 static void
-write_spec(const char *dir)
+write_spec(const char *dir, const char *name, const char *json)
 {
+	static const char *const above[] = {"share", "share/jupyter", "share/jupyter/kernels"};
 	char path[512];
 	FILE *f;
 
-	(void)snprintf(path, sizeof(path), "%s/share", dir);
+	for (size_t i = 0; i < sizeof(above) / sizeof(above[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, above[i]);
+		(void)mkdir(path, 0700);
+	}
+	(void)snprintf(path, sizeof(path), "%s/%s/%s", dir, above[2], name);
 	assert_int_equal(mkdir(path, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/share/jupyter", dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/share/jupyter/kernels", dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/share/jupyter/kernels/python3", dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/share/jupyter/kernels/python3/kernel.json", dir);
+	(void)snprintf(path, sizeof(path), "%s/%s/%s/kernel.json", dir, above[2], name);
 	f = fopen(path, "we");
 	assert_non_null(f);
-	(void)fputs("{\"argv\": [\"python3\", \"{connection_file}\"], "
-	            "\"display_name\": \"Python 3\", \"language\": \"python\"}",
-	            f);
+	(void)fputs(json, f);
 	assert_int_equal(fclose(f), 0);
 }
 
@@ -55,7 +52,10 @@ rig_new(void)
 	r->dir = run_tmpdir();
 	assert_non_null(r->dir);
 	assert_int_equal(setenv("HOME", r->dir, 1), 0);
-	write_spec(r->dir);
+	write_spec(r->dir, "python3",
+	           "{\"argv\": [\"python3\", \"{connection_file}\"], "
+	           "\"display_name\": \"Python 3\", \"language\": \"python\", "
+	           "\"metadata\": {\"kernelbridge\": {\"env\": true}}}");
 	(void)snprintf(state, sizeof(state), "--state_dir=%s/state", r->dir);
 	(void)snprintf(prefix, sizeof(prefix), "--prefix=%s", r->dir);
 	paper_start_rc = 0;
@@ -293,4 +293,17 @@ rig_exec(struct gw_ctx *ctx, const char *code, struct tape *t)
 	const struct gw_exec_request rq = {.code = code, .code_len = strlen(code)};
 
 	return rig_exec_with(ctx, &rq, t);
+}
+
+const char *
+rig_meta(const struct km_kernel *k, const char *key)
+{
+	return json_string_value(
+	    json_object_get(json_object_get(k->metadata, "kernelbridge"), key));
+}
+
+void
+rig_spec(struct rig *r, const char *name, const char *json)
+{
+	write_spec(r->dir, name, json);
 }

@@ -61,4 +61,10 @@ struct gw_exec *rig_exec(struct gw_ctx *ctx, const char *code, struct tape *t);
 struct gw_exec *rig_exec_with(struct gw_ctx *ctx, const struct gw_exec_request *rq,
                               struct tape *t);
 
+/* A text that the last request carried for our own kernels: metadata.kernelbridge.key, or NULL. */
+const char *rig_meta(const struct km_kernel *k, const char *key);
+
+/* Write the kernelspec name with these bytes as its kernel.json. */
+void rig_spec(struct rig *r, const char *name, const char *json);
+
 #endif /* TESTS_GW_RIG_H */

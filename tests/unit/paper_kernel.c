@@ -180,6 +180,7 @@ km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *
 	k->ops = *ops;
 	k->arg = arg;
 	k->spec = cfg->spec;
+	k->exit_code = -1;
 	k->env = json_deep_copy(cfg->env);
 	(void)snprintf(k->cwd, sizeof(k->cwd), "%s", cfg->cwd);
 	counts[KM_STARTING]++;
@@ -307,6 +308,12 @@ km_kernel_id(const struct km_kernel *k)
 {
 	(void)k;
 	return "paper";
+}
+
+int
+km_kernel_exit_code(const struct km_kernel *k)
+{
+	return k->exit_code;
 }
 
 const char *

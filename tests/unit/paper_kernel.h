@@ -35,6 +35,7 @@ struct km_kernel {
 	unsigned stops_n;
 	unsigned inputs_n;
 	bool paused;
+	int exit_code; /* -1, or what the test sets before paper_die() */
 };
 
 /* All that were started and not freed, oldest first. */

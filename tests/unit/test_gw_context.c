@@ -14,6 +14,8 @@
 #include "wire/base/err.h"
 #include "wire/msg.h"
 
+static const struct gw_ctx_request any = {.language = NULL};
+
 static void
 runs_are_one_at_a_time_in_order(void **state)
 {
@@ -414,7 +416,7 @@ a_provisional_context_goes_when_it_cannot_start(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), 0);
 	gw_ctx_set_provisional(c);
 	gw_ctx_wait(c, &w.w, on_told, &w);
 	paper_die(paper_newest(), "exit code 1");
@@ -423,7 +425,7 @@ a_provisional_context_goes_when_it_cannot_start(void **state)
 	assert_int_equal(w.status, -EIO);
 	assert_int_equal(gw_metric[GW_M_CONTEXTS], 1); /* the default one */
 
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), 0);
 	gw_ctx_set_provisional(c);
 	paper_ready(paper_newest());
 	rig_settle(r);
@@ -445,24 +447,37 @@ what_a_context_may_be(void **state)
 	char spec[512];
 
 	(void)state;
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), 0);
 	assert_string_equal(gw_ctx_language(c), "python");
 	assert_string_equal(gw_ctx_cwd(c), r->sandbox->home);
 	assert_string_equal(paper_newest()->cwd, r->sandbox->home);
 	assert_false(gw_ctx_is_default(c));
 	assert_ptr_equal(gw_ctx_sandbox(c), r->sandbox);
-	assert_int_equal(gw_ctx_new(r->sandbox, "python3", "/", &c, &err), 0);
+	assert_int_equal(gw_ctx_new(r->sandbox,
+	                            &(struct gw_ctx_request){.language = "python3", .cwd = "/"},
+	                            &c, &err),
+	                 0);
 	assert_string_equal(gw_ctx_cwd(c), "/");
-	assert_string_equal(gw_ctx_language(c), "python3");
+	assert_string_equal(gw_ctx_language(c), "python");
 
-	assert_int_equal(gw_ctx_new(r->sandbox, "cobol", NULL, &c, &err), -ENOENT);
-	assert_int_equal(gw_ctx_new(r->sandbox, "../python3", NULL, &c, &err), -EINVAL);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, "relative", &c, &err), -EINVAL);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, "/no/such", &c, &err), -EINVAL);
+	assert_int_equal(
+	    gw_ctx_new(r->sandbox, &(struct gw_ctx_request){.language = "cobol"}, &c, &err),
+	    -ENOENT);
+	assert_int_equal(gw_ctx_new(r->sandbox,
+	                            &(struct gw_ctx_request){.language = "../python3"}, &c,
+	                            &err),
+	                 -EINVAL);
+	assert_int_equal(
+	    gw_ctx_new(r->sandbox, &(struct gw_ctx_request){.cwd = "relative"}, &c, &err),
+	    -EINVAL);
+	assert_int_equal(
+	    gw_ctx_new(r->sandbox, &(struct gw_ctx_request){.cwd = "/no/such"}, &c, &err),
+	    -EINVAL);
 	assert_non_null(strstr(err.text, "/no/such"));
 	(void)snprintf(spec, sizeof(spec), "%s/share/jupyter/kernels/python3/kernel.json",
 	               r->dir);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, spec, &c, &err), -EINVAL);
+	assert_int_equal(
+	    gw_ctx_new(r->sandbox, &(struct gw_ctx_request){.cwd = spec}, &c, &err), -EINVAL);
 
 	assert_int_equal(gw_ctx_default(r->sandbox, "python", &again, &err), 0);
 	assert_ptr_equal(again, r->ctx);
@@ -482,20 +497,20 @@ contexts_have_limits(void **state)
 
 	(void)state;
 	paper_start_rc = -EBUSY;
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), -EBUSY);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), -EBUSY);
 	paper_start_rc = 0;
 	assert_int_equal(gw_metric[GW_M_CONTEXTS], 1); /* nothing is left behind */
 	r->cfg->max_contexts = 2;
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), -EBUSY);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), 0);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "max_contexts"));
 	gw_sandbox_stop(r->sandbox, "stopped");
 	assert_int_equal(gw_metric[GW_M_CONTEXTS], 0);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), -EINVAL);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), -EINVAL);
 	gw_sandbox_start(r->sandbox);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), 0);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), 0);
 	gw_core_drain(r->core);
-	assert_int_equal(gw_ctx_new(r->sandbox, NULL, NULL, &c, &err), -ECANCELED);
+	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), -ECANCELED);
 	rig_free(r);
 }
 

@@ -47,7 +47,8 @@ a_run_from_accepted_to_done(void **state)
 	assert_true(json_is_false(json_object_get(k->content, "silent")));
 	assert_true(json_is_true(json_object_get(k->content, "stop_on_error")));
 	assert_true(json_is_false(json_object_get(k->content, "allow_stdin")));
-	assert_null(k->metadata);
+	assert_int_equal(json_object_size(json_object_get(k->metadata, "kernelbridge")), 1);
+	assert_string_equal(rig_meta(k, "stdin"), "deny");
 	assert_ptr_equal(gw_exec_find(r->core, gw_exec_id(ex)), ex);
 	assert_ptr_equal(gw_ctx_running(r->ctx), ex);
 	paper_input(k, 7);

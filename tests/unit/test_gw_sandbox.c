@@ -130,7 +130,7 @@ deletion_takes_everything(void **state)
 
 	(void)state;
 	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), 0);
-	assert_int_equal(gw_ctx_new(sb, NULL, NULL, &c, &err), 0);
+	assert_int_equal(gw_ctx_new(sb, &(struct gw_ctx_request){.cwd = NULL}, &c, &err), 0);
 	(void)rig_exec(c, "1", t);
 	(void)snprintf(home, sizeof(home), "%s", sb->home);
 	gw_sandbox_delete(sb, "sandbox deleted");

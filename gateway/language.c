@@ -1,0 +1,305 @@
+/* gateway/language.c - see gateway/language.h. */
+#include "gateway/language.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernelmgr/spec.h"
+#include "wire/base/buf.h"
+#include "wire/base/err.h"
+#include "wire/base/mem.h"
+
+/* --- choosing a kernelspec ---------------------------------------------------------------- */
+
+void
+gw_language_adapt(const struct gw_language *l, struct km_spec *spec)
+{
+	if (l == NULL)
+		return;
+	if (l->message && !spec->interrupt_given)
+		spec->interrupt_mode = KM_INTERRUPT_MESSAGE;
+	spec->tcp = spec->tcp || l->tcp;
+}
+
+/* Where numbers begin in a version as people and kernels write it: "v20", "go1.24". */
+static const char *
+digits(const char *s)
+{
+	return s + strcspn(s, "0123456789");
+}
+
+static const char *
+version_of(const struct km_spec *spec)
+{
+	if (spec->version[0] != '\0')
+		return digits(spec->version);
+	if (*digits(spec->display_name) != '\0')
+		return digits(spec->display_name);
+	return digits(spec->name);
+}
+
+/* True if have is want, or want with more numbers after it. */
+static bool
+version_fits(const char *want, const char *have)
+{
+	size_t n;
+
+	want = digits(want);
+	n = strlen(want);
+	return n > 0 && strncmp(want, have, n) == 0 && (have[n] < '0' || have[n] > '9');
+}
+
+static int
+version_cmp(const char *a, const char *b)
+{
+	char *end_a, *end_b;
+	unsigned long x = strtoul(a, &end_a, 10);
+	unsigned long y = strtoul(b, &end_b, 10);
+
+	if (end_a == a || end_b == b)
+		return (end_a != a) - (end_b != b);
+	if (x != y)
+		return x < y ? -1 : 1;
+	return version_cmp(end_a + (*end_a == '.'), end_b + (*end_b == '.'));
+}
+
+/* A search among what is installed. */
+struct search {
+	const struct gw_languages *t;
+	const struct gw_language *row;
+	const char *want; /* version, or NULL: any */
+	char best[256];   /* kernelspec's name, "": none */
+	char version[64]; /* its */
+	struct buf there; /* what there is, for the error */
+};
+
+static void
+consider(void *arg, const struct km_spec *spec)
+{
+	struct search *s = arg;
+	const char *have = version_of(spec);
+	bool preferred = strcmp(spec->name, s->row->kernelspec) == 0;
+
+	if (gw_language_of(s->t, spec) != s->row)
+		return;
+	(void)buf_printf(&s->there, "%s%s (%s)", s->there.len > 0 ? ", " : "", spec->name,
+	                 have[0] != '\0' ? have : "version not known");
+	if (s->want != NULL && !version_fits(s->want, have))
+		return;
+	if (s->best[0] != '\0' && !preferred &&
+	    (s->want == NULL || strcmp(s->best, s->row->kernelspec) == 0 ||
+	     version_cmp(have, s->version) <= 0))
+		return;
+	(void)snprintf(s->best, sizeof(s->best), "%s", spec->name);
+	(void)snprintf(s->version, sizeof(s->version), "%s", have);
+}
+
+static int
+choose(const struct gw_languages *t, const struct km_spec_path *path,
+       const struct gw_language *row, const json_t *env, struct km_spec **ret, struct err *err)
+{
+	struct search s = {.t = t, .row = row};
+	int rc;
+
+	if (row->version_env != NULL)
+		s.want = json_string_value(json_object_get(env, row->version_env));
+	if (s.want == NULL || s.want[0] == '\0') {
+		s.want = NULL;
+		rc = km_spec_find(path, row->kernelspec, ret, err);
+		if (rc != -ENOENT)
+			return rc;
+	}
+	buf_init(&s.there, 4096);
+	km_spec_each(path, consider, &s);
+	if (s.best[0] != '\0')
+		rc = km_spec_find(path, s.best, ret, err);
+	else if (s.there.len == 0)
+		rc = err_set(err, -ENOENT,
+		             "no kernel for %s is installed; this installs one: "
+		             "scripts/install-kernels %s",
+		             row->name, row->install);
+	else
+		rc = err_set(err, -ENOENT, "no %s kernel has %s = %.20s; installed: %s",
+		             row->name, row->version_env, s.want, s.there.data);
+	buf_fini(&s.there);
+	return rc;
+}
+
+int
+gw_language_choose(const struct gw_languages *t, const struct km_spec_path *path,
+                   const char *name, const json_t *env, struct km_spec **spec,
+                   const struct gw_language **row, struct err *err)
+{
+	const struct gw_language *l = gw_languages_find(t, name);
+	struct err ignored;
+	int rc;
+
+	if (l != NULL) {
+		*row = l;
+		return choose(t, path, l, env, spec, err);
+	}
+	rc = km_spec_find(path, name, spec, err);
+	if (rc == -ENOENT && km_spec_find_language(path, name, spec, &ignored) == 0)
+		rc = 0;
+	if (rc == 0)
+		*row = gw_language_of(t, *spec);
+	return rc;
+}
+
+/* --- code around a run -------------------------------------------------------------------- */
+
+static void
+quote_ansi_c(const char *s, struct buf *b)
+{
+	(void)buf_append(b, "$'", 2);
+	for (; *s != '\0'; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c < ' ' || c == 0x7f)
+			(void)buf_printf(b, "\\%03o", c);
+		else if (c == '\'' || c == '\\')
+			(void)buf_printf(b, "\\%c", c);
+		else
+			(void)buf_append(b, s, 1);
+	}
+	(void)buf_append(b, "'", 1);
+}
+
+/* Append s as a literal of the language. */
+static void
+quote(const struct gw_language *l, const char *s, struct buf *b)
+{
+	json_t *text;
+	char *dump;
+
+	if (l->ansi_c) {
+		quote_ansi_c(s, b);
+		return;
+	}
+	text = json_string_nocheck(s);
+	dump = json_dumps(text, JSON_ENCODE_ANY);
+	if (dump != NULL)
+		(void)buf_append(b, dump, strlen(dump));
+	mem_free(dump);
+	json_decref(text);
+}
+
+/* One side of the code: the frame, what it repeats, and how it changes directory. */
+struct side {
+	const struct gw_language *l;
+	const char *frame, *each, *cd;
+	const json_t *env;
+	const char *path; /* or NULL */
+};
+
+struct hole {
+	const char *name;
+	const char *text; /* quoted when filled in; NULL: not here */
+};
+
+/* Append code with each hole of its line filled. */
+static void
+fill(const struct gw_language *l, const char *code, const struct hole *holes, size_t n,
+     struct buf *b)
+{
+	while (*code != '\0') {
+		size_t plain = 1;
+
+		for (size_t i = 0; i < n; i++) {
+			size_t len = strlen(holes[i].name);
+
+			if (strncmp(code, holes[i].name, len) == 0) {
+				quote(l, holes[i].text, b);
+				code += len;
+				plain = 0;
+				break;
+			}
+		}
+		(void)buf_append(b, code, plain);
+		code += plain;
+	}
+}
+
+static void
+fill_each(const struct side *s, struct buf *b)
+{
+	const char *name;
+	json_t *v;
+
+	json_object_foreach ((json_t *)(uintptr_t)s->env, name, v) {
+		const struct hole holes[] = {{"{name}", name},
+		                             {"{value}", json_string_value(v)}};
+
+		fill(s->l, s->each != NULL ? s->each : "", holes, 2, b);
+	}
+}
+
+static void
+fill_frame(const struct side *s, struct buf *b)
+{
+	for (const char *p = s->frame; *p != '\0';) {
+		if (strncmp(p, "{each}", 6) == 0) {
+			fill_each(s, b);
+			p += 6;
+		} else if (strncmp(p, "{cd}", 4) == 0) {
+			const struct hole hole = {"{path}", s->path};
+
+			if (s->path != NULL && s->cd != NULL)
+				fill(s->l, s->cd, &hole, 1, b);
+			p += 4;
+		} else {
+			(void)buf_append(b, p++, 1);
+		}
+	}
+}
+
+static int
+check_able(const struct gw_language *l, const json_t *env, const char *cwd, struct err *err)
+{
+	if (l->enter == NULL || (json_object_size(env) > 0 && l->enter_each == NULL))
+		return err_set(err, -ENOTSUP,
+		               "%s: variables cannot be set for one run, says the language "
+		               "table",
+		               l->name);
+	if (cwd != NULL && l->enter_cd == NULL)
+		return err_set(err, -ENOTSUP,
+		               "%s cannot change its directory: make a context with that cwd",
+		               l->name);
+	return 0;
+}
+
+int
+gw_language_enter(const struct gw_language *l, const json_t *env, const char *cwd,
+                  struct buf *ret, struct err *err)
+{
+	const struct side s = {.l = l,
+	                       .frame = l->enter,
+	                       .each = l->enter_each,
+	                       .cd = l->enter_cd,
+	                       .env = env,
+	                       .path = cwd};
+	int rc = check_able(l, env, cwd, err);
+
+	if (rc == 0)
+		fill_frame(&s, ret);
+	return rc;
+}
+
+int
+gw_language_leave(const struct gw_language *l, const json_t *env, const char *cwd,
+                  const char *home, struct buf *ret, struct err *err)
+{
+	const struct side s = {.l = l,
+	                       .frame = l->leave != NULL ? l->leave : "",
+	                       .each = l->leave_each,
+	                       .cd = l->leave_cd,
+	                       .env = env,
+	                       .path = cwd != NULL ? home : NULL};
+	int rc = check_able(l, env, cwd, err);
+
+	if (rc == 0)
+		fill_frame(&s, ret);
+	return rc;
+}
