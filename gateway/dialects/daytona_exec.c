@@ -145,6 +145,15 @@ rich_frame(const char *type, const struct gw_event *ev)
 	return f;
 }
 
+static json_t *
+clear_frame(const struct gw_event *ev)
+{
+	json_t *f = frame("clear_output", (struct wire_slice){"", 0});
+
+	json_object_set_new(f, "wait", json_boolean(ev->flag));
+	return f;
+}
+
 json_t *
 gw_daytona_frame(const struct gw_event *ev)
 {
@@ -160,6 +169,7 @@ gw_daytona_frame(const struct gw_event *ev)
 	case GW_EV_UPDATE:
 		return rich_frame("update_display", ev);
 	case GW_EV_CLEAR:
+		return clear_frame(ev);
 	case GW_EV_INPUT:
 	case GW_EV_ACCEPTED:
 	case GW_EV_STARTED:

@@ -108,9 +108,14 @@ gw_native_describe_exec(const struct gw_exec *ex)
 static json_t *
 describe_sandbox(const struct gw_sandbox *sb)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:O, s:b}", "sandbox", sb->id.id, "name",
-	                 sb->name, "home", sb->home, "created", sb->created, "labels",
-	                 sb->labels, "stopped", sb->stopped);
+	json_t *o =
+	    json_pack("{s:s, s:s, s:s, s:s, s:O, s:b, s:b}", "sandbox", sb->id.id, "name",
+	              sb->name, "home", sb->home, "created", sb->created, "labels", sb->labels,
+	              "stopped", sb->stopped, "paused", sb->paused);
+
+	if (sb->ends[0] != '\0')
+		json_object_set_new(o, "ends", json_string(sb->ends));
+	return o;
 }
 
 /* --- doing ------------------------------------------------------------------------------ */
@@ -254,6 +259,7 @@ create_sandbox(struct gw_core *core, const struct gw_native_request *rq, json_t 
 	    .name = rq->name,
 	    .env = rq->envs,
 	    .labels = rq->labels,
+	    .timeout_ms = rq->timeout_ms,
 	};
 	struct gw_sandbox *sb = NULL;
 	int rc = gw_sandbox_new(core, &make, &sb, err);

@@ -82,7 +82,7 @@ static const struct key keys[] = {
 	                                               IN(DELETE_SANDBOX), 0},
 	{"silent",        T_BOOL,   AT(silent),        EXECUTES, 0, 0},
 	{"stdin",         T_BOOL,   AT(stdin_ask),     EXECUTES, 0, 0},
-	{"timeout_ms",    T_INT,    AT(timeout_ms),    EXECUTES, 0, MAX_INT},
+	{"timeout_ms",    T_INT,    AT(timeout_ms),    EXECUTES | IN(CREATE_SANDBOX), 0, MAX_INT},
 	{"value",         T_TEXT,   AT(value),         IN(INPUT) | IN(REST_INPUT), 0, 0},
 	{"wait",          T_BOOL,   AT(wait),          IN(REST_EXECUTE), 0, 0},
 };

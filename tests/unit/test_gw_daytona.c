@@ -147,10 +147,14 @@ events_become_frames(void **state)
 	         "{\"type\":\"display\",\"text\":\"\",\"name\":\"\",\"value\":\"\","
 	         "\"traceback\":\"\",\"data\":{\"text/plain\":\"1\"},\"displayId\":\"d\"}");
 	json_decref(bundle);
+	ev = (struct gw_event){.kind = GW_EV_CLEAR, .flag = true};
+	frame_is(gw_daytona_frame(&ev),
+	         "{\"type\":\"clear_output\",\"text\":\"\",\"name\":\"\",\"value\":\"\","
+	         "\"traceback\":\"\",\"wait\":true}");
 	for (int kind = 0; kind < GW_EV_N; kind++) {
 		ev = (struct gw_event){.kind = (enum gw_event_kind)kind};
-		if (kind == GW_EV_ACCEPTED || kind == GW_EV_STARTED || kind == GW_EV_CLEAR ||
-		    kind == GW_EV_INPUT || kind == GW_EV_DONE || kind == GW_EV_ERROR)
+		if (kind == GW_EV_ACCEPTED || kind == GW_EV_STARTED || kind == GW_EV_INPUT ||
+		    kind == GW_EV_DONE || kind == GW_EV_ERROR)
 			assert_null(gw_daytona_frame(&ev));
 	}
 }

@@ -12,6 +12,7 @@
 #include "tests/unit/gw_rig.h"
 #include "tests/unit/km_run.h"
 #include "wire/base/err.h"
+#include "wire/base/mem.h"
 
 static void
 variables(void **state)
@@ -141,6 +142,53 @@ deletion_takes_everything(void **state)
 	rig_free(r);
 }
 
+struct brief {
+	struct rig *r;
+	const char *home;
+};
+
+static bool
+has_ended(void *arg)
+{
+	const struct brief *b = arg;
+	struct stat st;
+
+	return gw_sandbox_find(b->r->core, "brief") == NULL && stat(b->home, &st) != 0;
+}
+
+static void
+a_sandbox_ends_when_its_time_has_come(void **state)
+{
+	struct rig *r = rig_ready();
+	const struct gw_sandbox_request rq = {
+	    .name = "brief", .image = "i", .timeout_ms = 86400000};
+	struct gw_sandbox *sb;
+	struct gw_ctx *c;
+	struct err err;
+	char *home;
+
+	(void)state;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), 0);
+	assert_string_equal(sb->image, "i");
+	assert_true(strcmp(sb->ends, sb->created) > 0);
+	home = mem_strdup(sb->home);
+	gw_sandbox_pause(sb);
+	assert_string_equal(sb->ends, "");
+	assert_int_equal(gw_ctx_default(sb, NULL, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "paused"));
+	gw_sandbox_resume(sb, 0);
+	assert_string_equal(sb->ends, "");
+	assert_int_equal(gw_ctx_default(sb, NULL, &c, &err), 0);
+	gw_sandbox_set_timeout(sb, UINT64_MAX);
+	assert_string_equal(sb->ends, "9999-12-31T23:59:59.999Z");
+	gw_sandbox_set_timeout(sb, 1);
+	assert_true(run_until(r->lp, has_ended, &(struct brief){r, home}));
+	mem_free(home);
+	gw_sandbox_set_timeout(r->sandbox, 1);
+	assert_null(r->sandbox->expiry);
+	rig_free(r);
+}
+
 int
 main(void)
 {
@@ -149,6 +197,7 @@ main(void)
 	    cmocka_unit_test(a_sandbox_gives_its_kernels_home_and_variables),
 	    cmocka_unit_test(what_is_refused),
 	    cmocka_unit_test(deletion_takes_everything),
+	    cmocka_unit_test(a_sandbox_ends_when_its_time_has_come),
 	};
 
 	return cmocka_run_group_tests_name("gw/sandbox", tests, NULL, NULL);
