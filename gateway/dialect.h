@@ -50,7 +50,7 @@ const char *gw_http_token_sandbox(const struct gw_http *x);
 /* Add a response header; before the answer begins. */
 void gw_http_add_header(struct gw_http *x, const char *name, const char *value);
 
-/* Answer whole.  body is copied; json is taken. */
+/* Answer whole.  body is copied; json is taken.  content_type NULL: the answer names none. */
 void gw_http_reply(struct gw_http *x, int status, const char *content_type, const void *body,
                    size_t len);
 void gw_http_reply_json(struct gw_http *x, int status, json_t *json);

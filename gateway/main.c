@@ -27,7 +27,8 @@
 #define EXIT_USAGE   2
 
 static const struct gw_dialect *const dialects[] = {
-    &gw_native, &gw_page, &gw_daytona, &gw_admin, NULL,
+    &gw_native,           &gw_page,  &gw_daytona, &gw_e2b, &gw_e2b_contexts, &gw_e2b_sandboxes,
+    &gw_e2b_sandboxes_v2, &gw_admin, NULL,
 };
 
 enum phase {

@@ -1,6 +1,7 @@
 /* gateway/text.c - see gateway/text.h. */
 #include "gateway/text.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "wire/base/buf.h"
@@ -41,8 +42,8 @@ put_plain(char *out, const char *p, size_t len)
 	return out;
 }
 
-char *
-gw_text_traceback(const json_t *lines)
+static char *
+join(const json_t *lines, bool end_each)
 {
 	const json_t *line;
 	size_t total = 1;
@@ -57,11 +58,23 @@ gw_text_traceback(const json_t *lines)
 		if (!json_is_string(line))
 			continue;
 		out = put_plain(out, json_string_value(line), json_string_length(line));
-		if (out > text && out[-1] != '\n')
+		if (end_each && out > text && out[-1] != '\n')
 			*out++ = '\n';
 	}
 	*out = '\0';
 	return text;
+}
+
+char *
+gw_text_traceback(const json_t *lines)
+{
+	return join(lines, true);
+}
+
+char *
+gw_text_joined(const json_t *lines)
+{
+	return join(lines, false);
 }
 
 json_t *

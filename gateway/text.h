@@ -10,6 +10,8 @@
 /* The lines of a traceback list as one string, without ANSI escapes, each line ended by one
  * newline; owned by the caller.  NULL or empty gives "". */
 char *gw_text_traceback(const json_t *lines);
+/* The same, with nothing put between them. */
+char *gw_text_joined(const json_t *lines);
 
 /* A JSON string of text (valid UTF-8), owned by the caller.  Of a longer text it is the two
  * ends, at most max bytes in all, and between them a line that says how many bytes were left

@@ -4,14 +4,14 @@
 #include "gateway/core.h"
 #include "gateway/dialect.h"
 #include "gateway/dialects/dialects.h"
+#include "gateway/dialects/e2b.h"
 #include "gateway/metrics.h"
-#include "gateway/sandbox.h"
 #include "wire/base/buf.h"
 
 #define METRICS_MAX (1U << 20)
 
 /* 200 while requests are served.  A request that names a sandbox asks about that one: E2B's
- * is_running() wants 502 for one that is gone (protocols: E2B, control plane). */
+ * is_running() wants 502 for one that is gone or paused (protocols: E2B, control plane). */
 static void
 health(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
@@ -19,9 +19,8 @@ health(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 
 	(void)body;
 	(void)len;
-	if (id != NULL && gw_sandbox_find(core, id) == NULL)
-		gw_http_reply_json(
-		    x, 502, json_pack("{s:i, s:s}", "code", 502, "message", "no such sandbox"));
+	if (id != NULL && gw_e2b_running(core, id) == NULL)
+		gw_e2b_fail(x, 502, "The sandbox %.64s does not run", id);
 	else
 		gw_http_reply_json(x, 200, json_string("OK"));
 }

@@ -1,0 +1,200 @@
+/* gateway/dialects/e2b_exec.c - POST /execute: an execution as lines of JSON.
+ *
+ * The answer begins at once, also while the context is busy.  A line is sent in pieces as the
+ * client takes them, so a large result never waits in the edge as a whole.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/context.h"
+#include "gateway/core.h"
+#include "gateway/dialects/e2b.h"
+#include "gateway/dialects/e2b_line.h"
+#include "gateway/event.h"
+#include "gateway/exec.h"
+#include "gateway/sink.h"
+#include "gateway/status.h"
+#include "wire/base/err.h"
+#include "wire/base/loop.h"
+#include "wire/base/mem.h"
+
+#define PIECE_BYTES (256U << 10)
+#define KEEP_BYTES  (1U << 20) /* of a buffer for the next line */
+#define BEAT_MS     5000       /* without a line; E2B's own */
+
+struct stream {
+	struct gw_http *x;
+	struct loop *lp; /* borrowed */
+	struct gw_sink sink;
+	struct gw_e2b_line line;
+	size_t sent;             /* of line.out */
+	bool full;               /* drained is due */
+	bool done;               /* the last line is in line.out */
+	struct loop_timer *beat; /* pending */
+	uint64_t last_ms;        /* of the last line */
+};
+
+static void
+stream_free(struct stream *st)
+{
+	gw_sink_unhook(&st->sink);
+	loop_timer_free(st->beat);
+	gw_e2b_line_fini(&st->line);
+	mem_free(st);
+}
+
+/* --- sending ------------------------------------------------------------------------------ */
+
+/* Send what the client takes of the lines; after the last one end the answer, and st with it:
+ * then false. */
+static bool
+send_on(struct stream *st)
+{
+	struct buf *out = &st->line.out;
+
+	st->full = false;
+	while (!st->full && st->sent < out->len) {
+		size_t left = out->len - st->sent;
+		size_t n = left < PIECE_BYTES ? left : PIECE_BYTES;
+
+		st->full = gw_http_stream_write(st->x, out->data + st->sent, n) == -EAGAIN;
+		st->sent += n;
+	}
+	if (st->sent < out->len)
+		return true;
+	if (out->cap > KEEP_BYTES)
+		buf_fini(out);
+	else
+		buf_consume(out, out->len);
+	st->sent = 0;
+	if (!st->done)
+		return true;
+	gw_http_stream_end(st->x);
+	stream_free(st);
+	return false;
+}
+
+static void
+on_drained(void *arg)
+{
+	struct stream *st = arg;
+
+	if (send_on(st) && !st->full)
+		gw_sink_resume(&st->sink);
+}
+
+static void
+on_closed(void *arg)
+{
+	stream_free(arg);
+}
+
+static const struct gw_http_ops http_ops = {.drained = on_drained, .closed = on_closed};
+
+static int
+on_event(struct gw_sink *sink, const struct gw_event *ev)
+{
+	struct stream *st = list_entry(sink, struct stream, sink);
+	char now[32];
+
+	gw_core_time(0, now);
+	gw_e2b_line_event(&st->line, ev, now);
+	st->done = ev->kind == GW_EV_DONE;
+	st->last_ms = loop_now_ms(st->lp);
+	return send_on(st) && st->full ? -EAGAIN : 0;
+}
+
+static const struct gw_sink_ops sink_ops = {.event = on_event};
+
+/* A proxy, or a client of its own, may give up on a connection that is silent. */
+static void
+on_beat(void *arg)
+{
+	struct stream *st = arg;
+	uint64_t now = loop_now_ms(st->lp);
+	uint64_t silent = now - st->last_ms;
+
+	loop_timer_free(st->beat);
+	if (silent >= BEAT_MS) {
+		silent = 0;
+		st->last_ms = now;
+	}
+	st->beat = loop_timer_new(st->lp, BEAT_MS - silent, on_beat, st);
+	if (silent == 0 && !st->full && !st->done) {
+		gw_e2b_line_keepalive(&st->line);
+		(void)send_on(st);
+	}
+}
+
+static void
+stream(struct gw_core *core, struct gw_http *x, struct gw_exec *ex)
+{
+	struct stream *st = mem_new(sizeof(*st));
+
+	st->x = x;
+	st->lp = core->lp;
+	st->last_ms = loop_now_ms(core->lp);
+	st->beat = loop_timer_new(core->lp, BEAT_MS, on_beat, st);
+	gw_e2b_line_init(&st->line);
+	gw_sink_init(&st->sink, &sink_ops);
+	gw_http_set_ops(x, &http_ops, st);
+	gw_http_add_header(x, "Cache-Control", "no-store");
+	gw_http_add_header(x, "X-Accel-Buffering", "no"); /* nginx: pass each line on */
+	gw_http_stream_begin(x, 200, NULL);
+	gw_sink_hook(&st->sink, ex, 0);
+}
+
+/* --- the request -------------------------------------------------------------------------- */
+
+/* The context of the request; NULL: answered. */
+static struct gw_ctx *
+choose(struct gw_sandbox *sb, struct gw_http *x, const struct gw_e2b_execute *e)
+{
+	struct gw_ctx *c = NULL;
+	struct err err;
+	int rc;
+
+	if (e->context != NULL && e->language != NULL) {
+		gw_e2b_text(x, 400, "Only one of context_id or language can be provided");
+	} else if (e->context != NULL) {
+		c = gw_ctx_find(sb, e->context);
+		if (c == NULL)
+			gw_e2b_text(x, 404, "Context %.200s not found", e->context);
+	} else {
+		rc = gw_ctx_default(sb, e->language, &c, &err);
+		if (rc != 0) {
+			c = NULL;
+			gw_e2b_text(x, rc == -ENOENT ? 500 : gw_status_http(rc),
+			            "Failed to create context: %s", err.text);
+		}
+	}
+	return c;
+}
+
+void
+gw_e2b_execute(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	struct gw_sandbox *sb = gw_e2b_sandbox(core, x);
+	struct gw_e2b_execute e;
+	struct gw_exec *ex;
+	struct gw_ctx *c;
+	json_t *detail;
+	struct err err;
+	int rc;
+
+	if (sb == NULL)
+		return;
+	if (gw_e2b_parse_execute(body, len, &e, &detail) != 0) {
+		gw_http_reply_json(x, 422, json_pack("{s:o}", "detail", detail));
+		return;
+	}
+	c = choose(sb, x, &e);
+	if (c != NULL) {
+		rc = gw_exec_new(c, &e.rq, &ex, &err);
+		if (rc == 0)
+			stream(core, x, ex);
+		else
+			gw_e2b_text(x, gw_status_http(rc), "%s", err.text);
+	}
+	json_decref(e.root);
+}

@@ -1,0 +1,299 @@
+/* gateway/dialects/e2b_list.c - E2B's list of sandboxes: filters, order, pages. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gateway/core.h"
+#include "gateway/dialects/e2b.h"
+#include "gateway/sandbox.h"
+#include "wire/base/err.h"
+#include "wire/base/mem.h"
+
+#define LIMIT    100 /* of a page: what is served at most, and by default */
+#define MARK_MAX 80  /* of a sandbox's place in the list */
+
+/* --- values of the query ------------------------------------------------------------------ */
+
+static int
+hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decode percents in place; what is no encoding stays.  plus: '+' is a space. */
+static void
+decode(char *s, bool plus)
+{
+	char *out = s;
+
+	for (; *s != '\0'; s++) {
+		int hi = *s == '%' ? hex(s[1]) : -1;
+		int lo = hi >= 0 ? hex(s[2]) : -1;
+
+		if (lo >= 0 && hi + lo > 0) {
+			*out++ = (char)(hi << 4 | lo);
+			s += 2;
+		} else {
+			*out++ = (char)(plus && *s == '+' ? ' ' : *s);
+		}
+	}
+	*out = '\0';
+}
+
+json_t *
+gw_e2b_metadata(const char *query)
+{
+	json_t *o = json_object();
+	char *copy = mem_strdup(query);
+	char *next = copy;
+
+	while (next != NULL && *next != '\0') {
+		char *name = next;
+		char *end = strchr(name, '&');
+		char *value;
+
+		next = end != NULL ? end + 1 : NULL;
+		if (end != NULL)
+			*end = '\0';
+		value = strchr(name, '=');
+		if (value != NULL)
+			*value++ = '\0';
+		else
+			value = name + strlen(name);
+		for (int plus = 1; plus >= 0; plus--) {
+			decode(name, plus != 0);
+			decode(value, plus != 0);
+		}
+		if (name[0] != '\0' || value[0] != '\0') /* refused where it is not UTF-8 */
+			(void)json_object_set_new(o, name, json_string(value));
+	}
+	mem_free(copy);
+	return o;
+}
+
+/* Two digits, or -1. */
+static int
+read_two(const char *p)
+{
+	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
+		return -1;
+	return 10 * (p[0] - '0') + (p[1] - '0');
+}
+
+/* Read "+01:00", "-0130" or "Z" as ms; false if it is none of them. */
+static bool
+read_zone(const char *p, int64_t *ret)
+{
+	const int sign = *p == '-' ? -1 : 1;
+	int hours;
+	int minutes;
+
+	*ret = 0;
+	if (strcmp(p, "Z") == 0 || strcmp(p, "z") == 0)
+		return true;
+	if (*p != '+' && *p != '-' && *p != ' ') /* a '+' that was decoded */
+		return false;
+	hours = read_two(p + 1);
+	if (hours < 0)
+		return false;
+	p += p[3] == ':' ? 4 : 3;
+	minutes = read_two(p);
+	*ret = (int64_t)(hours * 60 + minutes) * 60000 * sign;
+	return minutes >= 0 && p[2] == '\0';
+}
+
+int64_t
+gw_e2b_time(const char *text)
+{
+	struct tm tm = {0};
+	const char *p = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	int64_t ms = 0;
+	int64_t zone;
+	int64_t unit = 100;
+
+	if (p == NULL)
+		return -1;
+	if (*p == '.') {
+		for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+			ms += (*p - '0') * unit;
+	}
+	if (!read_zone(p, &zone))
+		return -1;
+	ms += (int64_t)timegm(&tm) * 1000 - zone;
+	return ms >= 0 ? ms : -1;
+}
+
+/* --- filters ------------------------------------------------------------------------------ */
+
+struct filter {
+	json_t *metadata;     /* object: all of them must match */
+	const char *states;   /* comma-separated, or NULL: all */
+	const char *template; /* or NULL */
+	const char *after;    /* place of the last one that the client has, or NULL */
+	int64_t started_ms;   /* not before; -1: all */
+	size_t limit;
+	bool newest_first;
+};
+
+/* Where it stands: sorts as text does. */
+static const char *
+place(const struct gw_sandbox *sb, char mark[MARK_MAX])
+{
+	(void)snprintf(mark, MARK_MAX, "%s_%s", sb->created, sb->id.id);
+	return mark;
+}
+
+static bool
+has_all(const struct gw_sandbox *sb, json_t *metadata)
+{
+	const char *key;
+	json_t *want;
+
+	json_object_foreach (metadata, key, want)
+		if (!json_equal(json_object_get(sb->labels, key), want))
+			return false;
+	return true;
+}
+
+static bool
+matches(const struct gw_sandbox *sb, const struct filter *f)
+{
+	char mark[MARK_MAX];
+	int cmp = f->after != NULL ? strcmp(place(sb, mark), f->after) : 0;
+
+	return strcmp(sb->id.id, GW_SANDBOX_DEFAULT) != 0 && has_all(sb, f->metadata) &&
+	       (f->states == NULL || strstr(f->states, gw_e2b_state(sb)) != NULL) &&
+	       (f->template == NULL || strcmp(f->template, sb->image) == 0) &&
+	       gw_e2b_time(sb->created) >= f->started_ms &&
+	       (f->after == NULL || (f->newest_first ? cmp < 0 : cmp > 0));
+}
+
+/* A query value that is not empty, or NULL. */
+static const char *
+query(const struct gw_http *x, const char *name)
+{
+	const char *v = gw_http_query(x, name);
+
+	return v != NULL && v[0] != '\0' ? v : NULL;
+}
+
+static int
+check_states(const char *states, struct err *err)
+{
+	const char *p = states;
+
+	while (p != NULL) {
+		size_t n = strcspn(p, ",");
+
+		if ((n != 7 || strncmp(p, "running", n) != 0) &&
+		    (n != 6 || strncmp(p, "paused", n) != 0))
+			return err_set(err, -EINVAL,
+			               "state=%.60s: expected running, paused or both", states);
+		p = p[n] == ',' ? p + n + 1 : NULL;
+	}
+	return 0;
+}
+
+static int
+read_filter(const struct gw_http *x, struct filter *f, struct err *err)
+{
+	const char *limit = query(x, "limit");
+	const char *order = query(x, "order");
+	const char *started = query(x, "startedAfter");
+	char *end = NULL;
+	unsigned long n = limit != NULL ? strtoul(limit, &end, 10) : LIMIT;
+
+	f->states = query(x, "state");
+	f->template = query(x, "template");
+	f->after = query(x, "nextToken");
+	f->newest_first = order == NULL || strcmp(order, "desc") == 0;
+	f->started_ms = started != NULL ? gw_e2b_time(started) : -1;
+	f->limit = n;
+	if (limit != NULL &&
+	    (limit[0] < '0' || limit[0] > '9' || *end != '\0' || n < 1 || n > LIMIT))
+		return err_set(err, -EINVAL, "limit=%.40s: expected a number from 1 to %d",
+		               limit, LIMIT);
+	if (!f->newest_first && strcmp(order, "asc") != 0)
+		return err_set(err, -EINVAL, "order=%.40s: expected asc or desc", order);
+	if (started != NULL && f->started_ms < 0)
+		return err_set(err, -EINVAL, "startedAfter=%.40s: expected an RFC 3339 time",
+		               started);
+	return check_states(f->states, err);
+}
+
+/* --- the list ----------------------------------------------------------------------------- */
+
+static int
+by_place(const void *a, const void *b)
+{
+	char ma[MARK_MAX];
+	char mb[MARK_MAX];
+
+	return strcmp(place(*(struct gw_sandbox *const *)a, ma),
+	              place(*(struct gw_sandbox *const *)b, mb));
+}
+
+/* Those that match, oldest first; owned by the caller. */
+static struct gw_sandbox **
+collect(struct gw_core *core, const struct filter *f, size_t *ret_n)
+{
+	struct gw_sandbox **all;
+	struct list *it;
+	struct list *tmp;
+	size_t n = 0;
+
+	list_each (it, tmp, &core->sandboxes)
+		n++;
+	all = mem_new((n + 1) * sizeof(struct gw_sandbox *));
+	n = 0;
+	list_each (it, tmp, &core->sandboxes) {
+		struct gw_sandbox *sb = list_entry(it, struct gw_sandbox, node);
+
+		if (matches(sb, f))
+			all[n++] = sb;
+	}
+	qsort(all, n, sizeof(struct gw_sandbox *), by_place);
+	*ret_n = n;
+	return all;
+}
+
+static void
+reply_page(struct gw_core *core, struct gw_http *x, const struct filter *f)
+{
+	json_t *page = json_array();
+	char mark[MARK_MAX];
+	size_t n;
+	struct gw_sandbox **all = collect(core, f, &n);
+
+	for (size_t i = 0; i < n && i < f->limit; i++) {
+		const struct gw_sandbox *sb = all[f->newest_first ? n - 1 - i : i];
+
+		json_array_append_new(page, gw_e2b_describe(sb));
+		if (i + 1 == f->limit && n > f->limit)
+			gw_http_add_header(x, "X-Next-Token", place(sb, mark));
+	}
+	mem_free(all);
+	gw_http_reply_json(x, 200, page);
+}
+
+void
+gw_e2b_sandbox_list(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	const char *metadata = query(x, "metadata");
+	struct filter f = {0};
+	struct err err;
+
+	(void)body;
+	(void)len;
+	f.metadata = metadata != NULL ? gw_e2b_metadata(metadata) : json_object();
+	if (read_filter(x, &f, &err) == 0)
+		reply_page(core, x, &f);
+	else
+		gw_e2b_fail(x, 400, "%s", err.text);
+	json_decref(f.metadata);
+}
