@@ -28,6 +28,7 @@ struct gw_seat {
 	struct gw_ctx *ctx; /* NULL: it left */
 	struct km_spec *spec;
 	struct km_kernel *kernel;
+	struct gw_home *home; /* held: its working directory may be there */
 };
 
 static struct gw_exec *
@@ -48,6 +49,7 @@ gw_seat_free(struct gw_seat *seat)
 	km_kernel_free(seat->kernel);
 	km_spec_free(seat->spec);
 	list_del(&seat->node);
+	gw_home_release(seat->home);
 	mem_free(seat);
 }
 
@@ -195,6 +197,7 @@ start_kernel(struct gw_ctx *c, struct err *err)
 	c->starts++;
 	c->unasked = 0;
 	seat->ctx = c;
+	seat->home = gw_home_hold(c->sandbox->folder);
 	c->seat = seat;
 	list_add_before(&core->seats, &seat->node);
 	return 0;

@@ -51,6 +51,48 @@ gw_env_check(const json_t *o, const char *what, struct err *err)
 	return 0;
 }
 
+/* --- the folder --------------------------------------------------------------------------- */
+
+struct gw_home *
+gw_home_hold(struct gw_home *h)
+{
+	h->holders_n++;
+	return h;
+}
+
+void
+gw_home_release(struct gw_home *h)
+{
+	if (h == NULL || --h->holders_n > 0)
+		return;
+	if (h->doomed)
+		gw_files_remove_tree(h->dir);
+	mem_free(h->dir);
+	mem_free(h);
+}
+
+/* Make dir/home.  Returns 0 with *ret held once, or -EIO. */
+static int
+home_new(const char *state_dir, const char *id, struct gw_home **ret, char **home,
+         struct err *err)
+{
+	struct gw_home *h;
+	char path[4096];
+	int len = snprintf(path, sizeof(path), "%s/sandboxes/%s/home", state_dir, id);
+	int rc = gw_files_mkdirs(path, err);
+
+	if (rc != 0)
+		return rc;
+	h = mem_new(sizeof(*h));
+	*home = mem_strdup(path);
+	path[(size_t)len - strlen("/home")] = '\0';
+	h->dir = mem_strdup(path);
+	*ret = gw_home_hold(h);
+	return 0;
+}
+
+/* --- sandboxes ---------------------------------------------------------------------------- */
+
 static json_t *
 copy_or_empty(const json_t *o)
 {
@@ -62,7 +104,6 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
                struct gw_sandbox **ret, struct err *err)
 {
 	struct gw_sandbox *sb;
-	char path[4096];
 	int rc = gw_env_check(rq->env, "env", err);
 
 	if (rc == 0)
@@ -82,14 +123,11 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 		(void)snprintf(sb->id.id, sizeof(sb->id.id), "%s", rq->id);
 	else
 		wire_uuid(sb->id.id);
-	(void)snprintf(path, sizeof(path), "%s/sandboxes/%s/home", core->cfg->state_dir,
-	               sb->id.id);
-	rc = gw_files_mkdirs(path, err);
+	rc = home_new(core->cfg->state_dir, sb->id.id, &sb->folder, &sb->home, err);
 	if (rc != 0) {
 		mem_free(sb);
 		return rc;
 	}
-	sb->home = mem_strdup(path);
 	sb->name = mem_strdup(rq->name != NULL ? rq->name : sb->id.id);
 	sb->env = copy_or_empty(rq->env);
 	sb->labels = copy_or_empty(rq->labels);
@@ -191,17 +229,14 @@ gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 	mem_free(sb->name);
 	mem_free(sb->image);
 	mem_free(sb->home);
+	gw_home_release(sb->folder);
 	mem_free(sb);
 }
 
 void
 gw_sandbox_delete(struct gw_sandbox *sb, const char *why)
 {
-	char dir[4096];
-
 	assert(strcmp(sb->id.id, GW_SANDBOX_DEFAULT) != 0);
-	(void)snprintf(dir, sizeof(dir), "%s/sandboxes/%s", sb->core->cfg->state_dir,
-	               sb->id.id);
+	sb->folder->doomed = true;
 	gw_sandbox_free(sb, why);
-	gw_files_remove_tree(dir);
 }

@@ -18,11 +18,22 @@ struct loop_timer;
 
 #define GW_SANDBOX_DEFAULT "default" /* its id */
 
+/* The folder of a sandbox.  Kernels that still end hold it after the sandbox has gone. */
+struct gw_home {
+	char *dir; /* absolute; the home is below it */
+	unsigned holders_n;
+	bool doomed; /* the last holder removes it */
+};
+
+struct gw_home *gw_home_hold(struct gw_home *h);
+void gw_home_release(struct gw_home *h);
+
 struct gw_sandbox {
 	struct list node; /* in the core */
 	struct gw_core *core;
 	struct log_id id;
 	char *name;
+	struct gw_home *folder;
 	char *home;     /* absolute, exists */
 	json_t *env;    /* object of strings: every kernel gets them */
 	json_t *labels; /* object of strings */
@@ -73,7 +84,8 @@ void gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec);
 void gw_sandbox_pause(struct gw_sandbox *sb);
 void gw_sandbox_resume(struct gw_sandbox *sb, uint64_t msec);
 
-/* Release; its home stays.  delete removes the home as well; the default sandbox must not be
+/* Release; its home stays.  delete removes the home as well, once the last of its kernels has
+ * ended; the default sandbox must not be
  * deleted. */
 void gw_sandbox_free(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_delete(struct gw_sandbox *sb, const char *why);

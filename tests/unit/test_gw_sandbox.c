@@ -11,6 +11,7 @@
 
 #include "tests/unit/gw_rig.h"
 #include "tests/unit/km_run.h"
+#include "tests/unit/paper_kernel.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
@@ -136,6 +137,10 @@ deletion_takes_everything(void **state)
 	(void)snprintf(home, sizeof(home), "%s", sb->home);
 	gw_sandbox_delete(sb, "sandbox deleted");
 	assert_null(gw_sandbox_find(r->core, "mine"));
+	rig_settle(r);
+	assert_false(is_gone(home)); /* its kernel has not ended */
+	while (paper_obey())
+		rig_settle(r);
 	assert_true(run_until(r->lp, is_gone, home));
 	assert_string_equal(tape_text(t), "1 accepted 0|2 done aborted: sandbox deleted");
 	tape_free(t);
@@ -153,6 +158,7 @@ has_ended(void *arg)
 	const struct brief *b = arg;
 	struct stat st;
 
+	(void)paper_obey();
 	return gw_sandbox_find(b->r->core, "brief") == NULL && stat(b->home, &st) != 0;
 }
 
