@@ -140,6 +140,25 @@ def test_input_where_nobody_can_answer(kernel, code):
     assert "ipykernel" not in run.plain["traceback"]
 
 
+@pytest.mark.parametrize("code", ["input('x')", "__import__('getpass').getpass('x')"])
+@pytest.mark.parametrize("allow", [False, True])
+def test_input_where_it_is_denied(kernel, code, allow):
+    denied = {"kernelbridge": {"stdin": "deny"}}
+    run = kernel.run(code, meta=denied, allow_stdin=allow)
+    assert run.error["ename"] == "StdinNotImplementedError" and run.text() == ""
+    name = "getpass" if "getpass" in code else "raw_input"
+    text = f"{name} was called, but this frontend does not support input requests."
+    assert run.error["evalue"] == run.plain["value"] == text
+    assert kernel.run(code).error["ename"] == "EOFError"
+
+
+@pytest.mark.parametrize("value", ["allow", True, "", {}])
+def test_stdin_is_denied_or_not_mentioned(kernel, value):
+    run = kernel.run("print('ran')", meta={"kernelbridge": {"stdin": value}})
+    assert run.error["ename"] == "ValueError" and run.text() == ""
+    assert run.plain["value"] == 'metadata.kernelbridge.stdin must be "deny"'
+
+
 def test_interrupt_ends_input(kernel):
     msg_id = kernel.send("input()", allow_stdin=True)
     kernel.client.get_stdin_msg(timeout=30)

@@ -1,4 +1,4 @@
-"""One execution in the kernel: its variables, its interrupt, its end."""
+"""One execution in the kernel: its variables and directory, its interrupt, its end."""
 
 import asyncio
 import os
@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from ipykernel.ipkernel import IPythonKernel as StockKernel
 from traitlets import Float, Type
 
-from . import environ, plaintb
+from . import directory, environ, plaintb, request
 from .capture import CStdio
 from .compiler import Compiler
+from .pictures import Pictures
 from .shell import ZMQInteractiveShell
 
 
@@ -40,6 +41,7 @@ class IPythonKernel(StockKernel):
         with _no_debugger():
             super().__init__(**kwargs)
         self._stdio = CStdio()
+        self._pictures = Pictures(lambda: self.rich)
         self._interrupted = False  # before the code of the request at hand began
 
     async def poll_stopped_queue(self):
@@ -66,11 +68,14 @@ class IPythonKernel(StockKernel):
         self._interrupted = True
 
     async def do_execute(self, code, silent, *args, cell_meta=None, **kwargs):
-        """Run one cell; `cell_meta` is the request's metadata, {"kernelbridge": {"env": {...}}}."""
+        """Run one cell; `cell_meta` is the request's metadata, see request.py."""
         try:
-            with environ.applied(_variables(cell_meta)):
+            wishes = request.wishes(cell_meta)
+            if wishes.rich:
+                self._pictures.watch()
+            with directory.entered(wishes.cwd), environ.applied(wishes.env):
                 reply = await self._run(code, silent, *args, cell_meta=cell_meta, **kwargs)
-        except ValueError:
+        except (OSError, ValueError):
             reply = self._failed()
         if self.iopub_thread.forked:
             self.end_child(0)
@@ -139,15 +144,28 @@ class IPythonKernel(StockKernel):
         finally:
             signal.signal(signal.SIGINT, saved)
 
+    @property
+    def rich(self) -> bool:
+        """True in a run, and in its threads, that wants the representations of rich.py."""
+        return request.is_rich(self.get_parent("shell").get("metadata"))
+
+    @property
+    def _stdin_denied(self) -> bool:
+        return request.denies_stdin(self.get_parent("shell").get("metadata"))
+
+    def _forward_input(self, allow_stdin=False):
+        super()._forward_input(allow_stdin and not self._stdin_denied)
+
     def raw_input(self, prompt=""):
-        """input(): asks the client, or shows the prompt and fails as on an empty standard input."""
-        if not self._allow_stdin:
+        """input(): asks the client, or shows the prompt and fails as on an empty standard input, or
+        where stdin is denied raises StdinNotImplementedError."""
+        if not self._allow_stdin and not self._stdin_denied:
             sys.stdout.write(str(prompt))
             raise EOFError("EOF when reading a line")
         return super().raw_input(prompt)
 
     def getpass(self, *args, **kwargs):
-        if not self._allow_stdin:
+        if not self._allow_stdin and not self._stdin_denied:
             raise EOFError("EOF when reading a line")
         return super().getpass(*args, **kwargs)
 
@@ -170,14 +188,3 @@ def _interruptible():
         yield
     finally:
         _on_sigint(signal.SIG_IGN)
-
-
-def _variables(meta):
-    """Return the request's environment variables, {} where it has none."""
-    ours = (meta or {}).get("kernelbridge")
-    env = ours.get("env") if isinstance(ours, dict) else None
-    if env is None:
-        return {}
-    if not isinstance(env, dict):
-        raise ValueError("metadata.kernelbridge.env must be an object")
-    return env

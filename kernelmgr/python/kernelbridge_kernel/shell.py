@@ -15,6 +15,7 @@ from traitlets import default
 
 from . import plaintb
 from .history import History
+from .rich import DisplayFormatter
 
 
 class Exiter(ZMQExitAutocall):
@@ -63,6 +64,10 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
     def init_history(self):
         self.history_manager = History(shell=self, parent=self)
         self.configurables.append(self.history_manager)
+
+    def init_display_formatter(self):
+        self.display_formatter = DisplayFormatter(parent=self)
+        self.configurables.append(self.display_formatter)
 
     @contextmanager
     def _tee(self, channel):

@@ -4,6 +4,8 @@ import json
 
 from jupyter_client.jsonutil import json_clean, json_default
 
+from .jsonable import finite
+
 
 def _dumps(obj):
     return json.dumps(obj, default=json_default, ensure_ascii=False, allow_nan=False)
@@ -13,12 +15,12 @@ def pack(obj) -> bytes:
     """Return `obj` as JSON in UTF-8; a jupyter_client Session's packer.
 
     Lone surrogates become U+FFFD (jupyter_client itself would fail on some of them and send
-    invalid UTF-8 for others); NaN, infinities and unknown types become strings.
+    invalid UTF-8 for others), NaN and infinities null, bytes base64.
     """
     try:
         text = _dumps(obj)
     except (TypeError, ValueError):
-        text = _dumps(json_clean(obj))
+        text = _dumps(json_clean(finite(obj)))
     return encode(text)
 
 
