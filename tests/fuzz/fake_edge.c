@@ -160,7 +160,7 @@ gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
 {
 	assert(x->answers_n == 1 && !x->ended);
 	keep(&x->body, ptr, len);
-	return 0;
+	return x->full ? -EAGAIN : 0;
 }
 
 void

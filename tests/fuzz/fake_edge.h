@@ -27,6 +27,7 @@ struct gw_http {
 	const char *origin;
 	const char *token_sandbox;
 	const struct fake_pair *params, *query, *headers;
+	bool full; /* the queue is: writes return -EAGAIN */
 	/* The answer. */
 	unsigned answers_n; /* begun; at most 1 */
 	bool ended;

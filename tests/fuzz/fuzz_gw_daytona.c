@@ -11,198 +11,22 @@
  * Kernels are on paper, the edge is fake, files are not made.
  */
 #include <assert.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "gateway/auth.h"
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/dialects/daytona.h"
 #include "gateway/dialects/dialects.h"
-#include "gateway/files.h"
-#include "gateway/metrics.h"
 #include "gateway/sandbox.h"
 #include "tests/fuzz/fake_edge.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/km_run.h"
+#include "tests/fuzz/fuzz_core.h"
 #include "tests/unit/paper_kernel.h"
 #include "wire/base/err.h"
-#include "wire/base/log.h"
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"
 
-#define TURNS     8       /* of the loop: context, run, pump */
 #define FRAME_MAX 1048576 /* bytes */
-
-static struct {
-	struct loop *lp;
-	struct gw_config *cfg;
-	struct gw_auth *auth;
-	struct gw_core *core;
-	char *dir;
-	struct loop_task task;
-	unsigned turns;
-} fz;
-
-/* --- gateway/files.h: once it is set up, nothing touches the disk ----------------------- */
-
-int
-gw_files_mkdirs(const char *path, struct err *err)
-{
-	char *copy = mem_strdup(path);
-
-	(void)err;
-	for (char *p = strchr(copy + 1, '/'); fz.core == NULL; p = strchr(p + 1, '/')) {
-		if (p != NULL)
-			*p = '\0';
-		(void)mkdir(copy, 0700);
-		if (p == NULL)
-			break;
-		*p = '/';
-	}
-	mem_free(copy);
-	return 0;
-}
-
-void
-gw_files_remove_tree(const char *path)
-{
-	(void)path;
-}
-
-int
-gw_files_check_dir(const char *path, struct err *err)
-{
-	return path[0] == '/' ? 0 : err_set(err, -EINVAL, "cwd '%s' is not absolute", path);
-}
-
-int
-gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err)
-{
-	(void)max;
-	*ret = NULL;
-	*ret_len = 0;
-	return err_set(err, -ENOENT, "no file %s", path);
-}
-
-/* --- the core --------------------------------------------------------------------------- */
-
-static void
-on_turn(void *arg)
-{
-	(void)arg;
-	if (++fz.turns < TURNS)
-		loop_task_post(&fz.task);
-	else
-		loop_stop(fz.lp);
-}
-
-static void
-settle(void)
-{
-	fz.turns = 0;
-	loop_task_post(&fz.task);
-	loop_run(fz.lp);
-}
-
-static void
-tear_down(void)
-{
-	gw_core_free(fz.core);
-	gw_auth_free(fz.auth);
-	loop_free(fz.lp);
-	gw_config_free(fz.cfg);
-	run_remove(fz.dir);
-}
-
-static void
-write_spec(void)
-{
-	char path[600];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/share/jupyter/kernels/python3", fz.dir);
-	(void)gw_files_mkdirs(path, NULL);
-	(void)snprintf(path, sizeof(path), "%s/share/jupyter/kernels/python3/kernel.json",
-	               fz.dir);
-	f = fopen(path, "we");
-	assert(f != NULL);
-	(void)fputs("{\"argv\": [\"python3\"], \"language\": \"python\", "
-	            "\"metadata\": {\"kernelbridge\": {\"env\": true}}}",
-	            f);
-	(void)fclose(f);
-}
-
-static void
-set_up(void)
-{
-	char state[600], prefix[600];
-	char keep[] = "--keep_executions=0";
-	char *argv[] = {state, prefix, keep};
-	struct err err;
-	int rc;
-
-	log_setup(LOG_ERROR, false);
-	fz.dir = run_tmpdir();
-	assert(fz.dir != NULL);
-	write_spec();
-	(void)snprintf(state, sizeof(state), "--state_dir=%s/state", fz.dir);
-	(void)snprintf(prefix, sizeof(prefix), "--prefix=%s", fz.dir);
-	fz.lp = loop_new();
-	loop_task_init(&fz.task, fz.lp, on_turn, NULL);
-	rc = gw_config_load(3, argv, &fz.cfg, &err);
-	assert(rc == 0);
-	fz.auth = gw_auth_new(false, "token");
-	rc = gw_core_new(fz.lp, fz.cfg, fz.auth, &fz.core, &err);
-	assert(rc == 0);
-	(void)atexit(tear_down);
-}
-
-/* Let every kernel do what it was asked for, then forget what this input has made. */
-static void
-clean(void)
-{
-	struct gw_sandbox *sb = gw_sandbox_find(fz.core, GW_SANDBOX_DEFAULT);
-	struct list *it;
-	struct list *tmp;
-
-	do
-		settle();
-	while (paper_obey());
-	list_each (it, tmp, &fz.core->sandboxes) {
-		struct gw_sandbox *other = list_entry(it, struct gw_sandbox, node);
-
-		if (other != sb)
-			gw_sandbox_free(other, "end of input");
-	}
-	gw_sandbox_stop(sb, "end of input");
-	gw_sandbox_start(sb);
-	while (paper_obey())
-		settle();
-	assert(paper_count() == 0);
-	assert(gw_core_executions(fz.core) == 0);
-	assert(gw_metric[GW_M_CONTEXTS] == 0 && gw_metric[GW_M_SANDBOXES] == 1);
-}
-
-/* --- the input -------------------------------------------------------------------------- */
-
-/* The next line of text, cut from it; owned by the caller.  Percent-decoded names are UTF-8
- * without NUL, or the edge refuses them. */
-static char *
-line(const char **text, size_t *len)
-{
-	const char *end = memchr(*text, '\n', *len);
-	size_t n = end != NULL ? (size_t)(end - *text) : *len;
-	char *s = mem_new(n + 1);
-
-	memcpy(s, *text, n);
-	*text += end != NULL ? n + 1 : n;
-	*len -= end != NULL ? n + 1 : n;
-	s[strlen(s) == n ? utf8_span(s, n) : 0] = '\0';
-	return s;
-}
 
 static void
 parse(const char *text, size_t len)
@@ -270,7 +94,7 @@ http(const char *text, size_t len)
 	text++;
 	len--;
 	for (int i = 0; i < LINES; i++)
-		lines[i] = line(&text, &len);
+		lines[i] = fuzz_core_line(&text, &len);
 
 	const struct fake_pair params[] = {
 	    {"sandbox", lines[SANDBOX][0] != '\0' ? lines[SANDBOX] : GW_SANDBOX_DEFAULT},
@@ -285,7 +109,7 @@ http(const char *text, size_t len)
 		fake_http_init(&x, row->method, lines[NAME]);
 		x.params = strchr(row->path, '{') != NULL ? params : NULL;
 		x.query = query;
-		row->http(fz.core, &x, text, len);
+		row->http(fuzz_core(), &x, text, len);
 		check_answer(&x);
 		fake_http_fini(&x);
 	}
@@ -323,7 +147,7 @@ open_ws(struct gw_ws *c, const struct gw_ws_ops *ops)
 	fake_ws_init(c);
 	c->params = box;
 	c->good_token = "token";
-	ops->opened(fz.core, c);
+	ops->opened(fuzz_core(), c);
 }
 
 static void
@@ -332,14 +156,14 @@ execute(const char *text, size_t len)
 	struct gw_ws c;
 
 	open_ws(&c, &gw_daytona_execute_ws);
-	gw_daytona_execute_ws.message(fz.core, &c, text, len, false);
+	gw_daytona_execute_ws.message(fuzz_core(), &c, text, len, false);
 	do
-		settle();
+		fuzz_core_settle();
 	while (paper_obey());
 	assert(c.close_code == 1000 || c.close_code == 1002 || c.close_code == 1008);
 	assert(c.close_code != 1000 || c.sent_n == 1); /* control */
 	check_frames(&c);
-	gw_daytona_execute_ws.closed(fz.core, &c);
+	gw_daytona_execute_ws.closed(fuzz_core(), &c);
 	fake_ws_fini(&c);
 }
 
@@ -351,12 +175,12 @@ socketio(const char *text, size_t len)
 	open_ws(&c, &gw_daytona_socketio_ws);
 	assert(c.sent_n == 1);
 	while (len > 0 && c.close_code == 0) {
-		char *msg = line(&text, &len);
+		char *msg = fuzz_core_line(&text, &len);
 
-		gw_daytona_socketio_ws.message(fz.core, &c, msg, strlen(msg), false);
+		gw_daytona_socketio_ws.message(fuzz_core(), &c, msg, strlen(msg), false);
 		mem_free(msg);
 	}
-	gw_daytona_socketio_ws.closed(fz.core, &c);
+	gw_daytona_socketio_ws.closed(fuzz_core(), &c);
 	fake_ws_fini(&c);
 }
 
@@ -382,10 +206,10 @@ kernel_message(const char *text, size_t len)
 		return;
 	}
 	open_ws(&c, &gw_daytona_execute_ws);
-	gw_daytona_execute_ws.message(fz.core, &c, first, sizeof(first) - 1, false);
-	settle();
+	gw_daytona_execute_ws.message(fuzz_core(), &c, first, sizeof(first) - 1, false);
+	fuzz_core_settle();
 	paper_ready(paper_newest());
-	settle();
+	fuzz_core_settle();
 	if (strcmp(type, "execute_reply") == 0) {
 		paper_reply(paper_newest(), o);
 		paper_done(paper_newest(), 0);
@@ -393,11 +217,11 @@ kernel_message(const char *text, size_t len)
 		paper_say(paper_newest(), type, o, json_incref(o));
 	}
 	while (paper_obey())
-		settle();
-	settle();
+		fuzz_core_settle();
+	fuzz_core_settle();
 	assert(c.close_code == 1000 || c.close_code == 1011);
 	check_frames(&c);
-	gw_daytona_execute_ws.closed(fz.core, &c);
+	gw_daytona_execute_ws.closed(fuzz_core(), &c);
 	fake_ws_fini(&c);
 }
 
@@ -408,11 +232,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	                                                              socketio, kernel_message};
 	const char *text = (const char *)data;
 
-	if (fz.core == NULL)
-		set_up();
 	if (size == 0)
 		return 0;
 	parts[data[0] % (sizeof(parts) / sizeof(parts[0]))](text + 1, size - 1);
-	clean();
+	fuzz_core_clean();
 	return 0;
 }

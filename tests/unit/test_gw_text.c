@@ -38,6 +38,18 @@ lines_become_text(void **state)
 }
 
 static void
+lines_are_joined_as_they_are(void **state)
+{
+	json_t *lines = json_pack("[s, i, s]", "a\x1b[0m", 1, "b\n");
+	char *text = gw_text_joined(lines);
+
+	(void)state;
+	assert_string_equal(text, "ab\n");
+	mem_free(text);
+	json_decref(lines);
+}
+
+static void
 terminal_sequences_go(void **state)
 {
 	(void)state;
@@ -126,6 +138,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lines_become_text),
+	    cmocka_unit_test(lines_are_joined_as_they_are),
 	    cmocka_unit_test(terminal_sequences_go),
 	    cmocka_unit_test(long_text_keeps_its_ends),
 	    cmocka_unit_test(characters_stay_whole_behind_every_start_of_a_sequence),
