@@ -1,0 +1,20 @@
+"""The kernel's start: the Python kernel's, with bash in the place of IPython's shell."""
+
+from kernelbridge_kernel.app import KernelApp
+from traitlets import Type
+
+from .kernel import BashKernel
+
+
+class BashApp(KernelApp):
+    """One kernel process and one bash."""
+
+    name = "kernelbridge-bash"
+    kernel_class = Type(BashKernel, klass="ipykernel.kernelbase.Kernel").tag(config=True)
+
+    def initialize(self, argv=None):
+        super().initialize(argv)
+        self.kernel.begin()
+
+    def init_signal(self):
+        """The kernel sets its own handler: a signal that is ignored here would be ignored in bash."""
