@@ -270,7 +270,7 @@ gw_ctx_new(struct gw_sandbox *sb, const struct gw_ctx_request *rq, struct gw_ctx
 {
 	const char *lang = canonical(sb->core, rq->language);
 	const char *dir = rq->cwd != NULL && rq->cwd[0] != '\0' ? rq->cwd : sb->home;
-	const struct gw_language *row = NULL;
+	const struct gw_language *row = gw_languages_find(sb->core->languages, lang);
 	struct km_spec *spec = NULL;
 	struct gw_ctx *c;
 	int rc;
@@ -288,12 +288,12 @@ gw_ctx_new(struct gw_sandbox *sb, const struct gw_ctx_request *rq, struct gw_ctx
 		rc = gw_env_check(rq->env, "env", err);
 	if (rc == 0)
 		rc = gw_language_choose(sb->core->languages, sb->core->specs, lang, sb->env,
-		                        &spec, &row, err);
+		                        &spec, err);
 	if (rc != 0)
 		return rc;
 	c = ctx_new(sb, lang, dir, rq->env);
 	c->spec = mem_strdup(spec->name);
-	c->row = row;
+	c->row = row != NULL ? row : gw_language_of(sb->core->languages, spec);
 	km_spec_free(spec);
 	rc = start_kernel(c, err);
 	if (rc != 0) {

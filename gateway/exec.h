@@ -110,7 +110,8 @@ struct gw_exec {
 };
 
 /* Queue code in ctx.  Returns 0 with *ret, borrowed: live at least until DONE reached its sinks
- * (hook one now).  -EINVAL: cwd is not an absolute path of a directory; -EBUSY: the queue is full; -ECANCELED: the gateway is stopping. */
+ * (hook one now).  -EINVAL: cwd is not an absolute path of a directory; -EBUSY: the queue is
+ * full; -ECANCELED: the gateway is stopping. */
 int gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec **ret,
                 struct err *err);
 

@@ -129,22 +129,17 @@ choose(const struct gw_languages *t, const struct km_spec_path *path,
 
 int
 gw_language_choose(const struct gw_languages *t, const struct km_spec_path *path,
-                   const char *name, const json_t *env, struct km_spec **spec,
-                   const struct gw_language **row, struct err *err)
+                   const char *name, const json_t *env, struct km_spec **spec, struct err *err)
 {
 	const struct gw_language *l = gw_languages_find(t, name);
 	struct err ignored;
 	int rc;
 
-	if (l != NULL) {
-		*row = l;
+	if (l != NULL)
 		return choose(t, path, l, env, spec, err);
-	}
 	rc = km_spec_find(path, name, spec, err);
 	if (rc == -ENOENT && km_spec_find_language(path, name, spec, &ignored) == 0)
 		rc = 0;
-	if (rc == 0)
-		*row = gw_language_of(t, *spec);
 	return rc;
 }
 
@@ -196,29 +191,34 @@ struct side {
 
 struct hole {
 	const char *name;
-	const char *text; /* quoted when filled in; NULL: not here */
+	const char *text; /* quoted when filled in */
 };
 
-/* Append code with each hole of its line filled. */
+/* The hole that code begins with, or NULL. */
+static const struct hole *
+hole_at(const char *code, const struct hole *holes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strncmp(code, holes[i].name, strlen(holes[i].name)) == 0)
+			return &holes[i];
+	}
+	return NULL;
+}
+
+/* Append code with its holes filled. */
 static void
 fill(const struct gw_language *l, const char *code, const struct hole *holes, size_t n,
      struct buf *b)
 {
 	while (*code != '\0') {
-		size_t plain = 1;
+		const struct hole *h = hole_at(code, holes, n);
 
-		for (size_t i = 0; i < n; i++) {
-			size_t len = strlen(holes[i].name);
-
-			if (strncmp(code, holes[i].name, len) == 0) {
-				quote(l, holes[i].text, b);
-				code += len;
-				plain = 0;
-				break;
-			}
+		if (h != NULL) {
+			quote(l, h->text, b);
+			code += strlen(h->name);
+		} else {
+			(void)buf_append(b, code++, 1);
 		}
-		(void)buf_append(b, code, plain);
-		code += plain;
 	}
 }
 

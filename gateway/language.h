@@ -57,14 +57,13 @@ void gw_languages_free(struct gw_languages *t);
 const struct gw_language *gw_languages_find(const struct gw_languages *t, const char *name);
 
 /* The kernelspec for name, which is a language, an alias, a kernelspec, or the language of one.
- * env (object or NULL) are a sandbox's variables: the language's
- * version variable chooses among what is installed.  *row is the table's row or NULL; both
- * are set on success.  Returns 0 with *spec owned by the caller, -EINVAL (a malformed name,
- * a broken kernel.json) or -ENOENT with err: not installed and the command that installs it, or
- * no such version and those there are. */
+ * env (object or NULL) are a sandbox's variables: the language's version variable chooses
+ * among what is installed.  Returns 0 with *spec owned by the caller, -EINVAL (a malformed
+ * name, a broken kernel.json) or -ENOENT with err: not installed and the command that installs
+ * it, or no such version and those there are. */
 int gw_language_choose(const struct gw_languages *t, const struct km_spec_path *path,
                        const char *name, const json_t *env, struct km_spec **spec,
-                       const struct gw_language **row, struct err *err);
+                       struct err *err);
 
 /* The row for a kernelspec that was found by its own name: by that, else by its language; NULL:
  * none. */

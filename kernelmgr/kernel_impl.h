@@ -45,7 +45,7 @@ struct km_kernel {
 	uint64_t seen_n, drained_n; /* messages so far; and at the last look of drain */
 	bool paused;
 	char *language; /* NULL: no kernel_info_reply yet */
-	int exit_code; /* -1: none */
+	int exit_code;  /* -1: none */
 	char cause[KM_CAUSE_MAX];
 };
 

@@ -154,10 +154,9 @@ chosen(const struct gw_languages *t, const struct km_spec_path *path, const char
 	static struct err err;
 	static char ret[64];
 	json_t *env = version != NULL ? json_pack("{s:s}", "ZED_VERSION", version) : NULL;
-	const struct gw_language *row;
 	struct km_spec *spec = NULL;
 
-	if (gw_language_choose(t, path, name, env, &spec, &row, &err) == 0)
+	if (gw_language_choose(t, path, name, env, &spec, &err) == 0)
 		(void)snprintf(ret, sizeof(ret), "%s", spec->name);
 	else
 		ret[0] = '\0';
