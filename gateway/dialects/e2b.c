@@ -120,18 +120,32 @@ interpreter_error(int status, const char *message, const char *path)
 	return json_pack("{s:s%}", "detail", detail, utf8_span(detail, strlen(detail)));
 }
 
-/* E2B's other daemon in a sandbox, for files and commands: a connect-rpc error, which the SDKs
- * show with its message. */
+#define NO_ENVD                                                                                \
+	"{\"code\":\"unimplemented\","                                                         \
+	"\"message\":\"envd (files, commands, pty) is not served by this gateway\"}"
+#define CONNECT "application/connect+"
+
+/* E2B's other daemon in a sandbox, for files and commands.  An error of the Connect protocol
+ * (connectrpc.com/docs/protocol), in the one form or the other, so that the SDKs show its words. */
 static void
 no_envd(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
+	static const char end[] = "{\"error\":" NO_ENVD "}"; /* of a stream */
+	static const char head[] = {2, 0, 0, 0, (char)(sizeof(end) - 1)};
+	const char *type = gw_http_header(x, "content-type");
+
 	(void)core;
 	(void)body;
 	(void)len;
-	gw_http_reply_json(
-	    x, 501,
-	    json_pack("{s:s, s:s}", "code", "unimplemented", "message",
-	              "envd (files, commands, pty) is not served by this gateway"));
+	if (type == NULL || strncmp(type, CONNECT, strlen(CONNECT)) != 0) {
+		gw_http_reply(x, 501, "application/json", NO_ENVD, sizeof(NO_ENVD) - 1);
+		return;
+	}
+	gw_http_stream_begin(
+	    x, 200, strcmp(type, CONNECT "json") == 0 ? CONNECT "json" : CONNECT "proto");
+	(void)gw_http_stream_write(x, head, sizeof(head));
+	(void)gw_http_stream_write(x, end, sizeof(end) - 1);
+	gw_http_stream_end(x);
 }
 
 /* --- routes ------------------------------------------------------------------------------- */

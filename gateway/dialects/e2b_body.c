@@ -8,6 +8,7 @@
 #include "gateway/dialects/e2b.h"
 #include "gateway/sandbox.h"
 #include "wire/base/err.h"
+#include "wire/base/utf8.h"
 #include "wire/json.h"
 
 #define ECHO_MAX (64U << 10) /* of a body that is told back to its sender */
@@ -38,17 +39,19 @@ fault(struct reader *r, const char *type, const char *member, const char *key, c
 	              r->echo && input != NULL ? json_incref(input) : json_null()));
 }
 
+/* jansson's words quote the body, which may be anything. */
 static void
 fault_syntax(struct reader *r, const char *body, size_t len)
 {
 	json_error_t why = {.text = "", .position = 0};
+	const char *text;
 
 	json_decref(json_loadb(body, len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &why));
-	json_array_append_new(r->detail,
-	                      json_pack("{s:s, s:[s, i], s:s, s:{}, s:{s:s}}", "type",
-	                                "json_invalid", "loc", "body", why.position, "msg",
-	                                "JSON decode error", "input", "ctx", "error",
-	                                why.text[0] != '\0' ? why.text : "this is no JSON"));
+	text = why.text[0] != '\0' ? why.text : "this is no JSON";
+	json_array_append_new(
+	    r->detail, json_pack("{s:s, s:[s, i], s:s, s:{}, s:{s:s%}}", "type", "json_invalid",
+	                         "loc", "body", why.position, "msg", "JSON decode error",
+	                         "input", "ctx", "error", text, utf8_span(text, strlen(text))));
 }
 
 static void
