@@ -131,6 +131,8 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 	sb->name = mem_strdup(rq->name != NULL ? rq->name : sb->id.id);
 	sb->env = copy_or_empty(rq->env);
 	sb->labels = copy_or_empty(rq->labels);
+	sb->pauses = rq->pauses;
+	sb->wakes = rq->wakes;
 	sb->image = mem_strdup(rq->image != NULL ? rq->image : "");
 	gw_core_time(0, sb->created);
 	list_init(&sb->contexts);
@@ -180,7 +182,12 @@ gw_sandbox_start(struct gw_sandbox *sb)
 static void
 on_expiry(void *arg)
 {
-	gw_sandbox_delete(arg, "sandbox expired");
+	struct gw_sandbox *sb = arg;
+
+	if (sb->pauses)
+		gw_sandbox_pause(sb);
+	else
+		gw_sandbox_delete(sb, "sandbox expired");
 }
 
 static void

@@ -39,7 +39,9 @@ struct gw_sandbox {
 	json_t *labels; /* object of strings */
 	char *image;    /* what its client calls the template or image; told, not used */
 	bool stopped;   /* on request: no kernel runs until started */
-	bool paused;    /* on request: its clock stands still, its kernels stay */
+	bool paused;    /* its clock stands still, its kernels stay */
+	bool pauses;    /* at its end, instead of being deleted */
+	bool wakes;     /* a request to it ends its pause, where the dialect knows that */
 	char created[32];
 	char ends[32];             /* when it is deleted, RFC 3339; "": never */
 	struct loop_timer *expiry; /* or NULL: never */
@@ -52,7 +54,8 @@ struct gw_sandbox_request {
 	const json_t *env;    /* object of strings or NULL; copied */
 	const json_t *labels; /* object of strings or NULL; copied */
 	const char *image;    /* NULL: "" */
-	uint64_t timeout_ms;  /* until it is deleted; 0: never */
+	uint64_t timeout_ms;  /* until it is deleted or paused; 0: never */
+	bool pauses, wakes;
 };
 
 /* Check o as NULL, null, or an object of strings.  Returns 0 or -EINVAL. */
@@ -75,7 +78,7 @@ struct gw_sandbox *gw_sandbox_find(struct gw_core *core, const char *id_or_name)
 void gw_sandbox_stop(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_start(struct gw_sandbox *sb);
 
-/* Delete it msec from now, whatever was said before; 0: never.  No effect on the default
+/* Delete (or pause) it msec from now, whatever was said before; 0: never.  No effect on the default
  * sandbox, which stays. */
 void gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec);
 

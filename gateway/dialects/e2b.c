@@ -54,6 +54,8 @@ gw_e2b_sandbox(struct gw_core *core, struct gw_http *x)
 		gw_e2b_text(x, 403, "The token was made for another sandbox than %.64s", id);
 		return NULL;
 	}
+	if (sb != NULL && sb->paused && sb->wakes)
+		gw_sandbox_resume(sb, GW_E2B_TIMEOUT_DEFAULT * 1000);
 	if (sb == NULL)
 		gw_e2b_text(x, 502, "The sandbox %.64s was not found", id);
 	else if (gw_e2b_running(core, id) == NULL)

@@ -30,7 +30,8 @@ struct gw_sandbox *gw_e2b_find(struct gw_core *core, const char *id);
 struct gw_sandbox *gw_e2b_running(struct gw_core *core, const char *id);
 
 /* The sandbox of a request to the interpreter: by its header, else by its token.  NULL: answered,
- * with 502 when it does not run, 403 when the token is another's. */
+ * with 502 when it does not run, 403 when the token is another's.  One that is paused wakes up
+ * if its client wanted that (autoResume). */
 struct gw_sandbox *gw_e2b_sandbox(struct gw_core *core, struct gw_http *x);
 
 /* Answer x with a line of text, as the interpreter words its errors. */

@@ -92,8 +92,8 @@ gw_e2b_describe(const struct gw_sandbox *sb)
 	    "startedAt", sb->created, "endAt", sb->ends[0] != '\0' ? sb->ends : FOREVER,
 	    "cpuCount", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memoryMB", memory_mb(),
 	    "diskSizeMB", disk_mb(sb->home), "state", gw_e2b_state(sb), "envdVersion",
-	    ENVD_VERSION, "metadata", sb->labels, "lifecycle", "onTimeout", "kill",
-	    "autoResume", 0);
+	    ENVD_VERSION, "metadata", sb->labels, "lifecycle", "onTimeout",
+	    sb->pauses ? "pause" : "kill", "autoResume", sb->wakes);
 }
 
 /* What create and connect answer: also the token that opens the interpreter for this sandbox. */
@@ -155,6 +155,9 @@ read_create(const json_t *root, struct gw_sandbox_request *rq, struct err *err)
 	rq->labels = json_object_get(root, "metadata");
 	rq->env = json_object_get(root, "envVars");
 	rq->image = json_string_value(image);
+	rq->pauses = json_is_true(json_object_get(root, "autoPause"));
+	rq->wakes =
+	    json_is_true(json_object_get(json_object_get(root, "autoResume"), "enabled"));
 	if (rc == 0 && image != NULL && !json_is_null(image) && !json_is_string(image))
 		rc = err_set(err, -EINVAL, "templateID: expected a string");
 	if (rc == 0)

@@ -440,6 +440,33 @@ pausing(void **state)
 }
 
 static void
+one_that_pauses_by_itself(void **state)
+{
+	struct rig *r = rig_e2b();
+	char *id = made(r, "{\"autoPause\": true, \"autoResume\": {\"enabled\": true}}");
+	const struct fake_pair headers[] = {{"e2b-sandbox-id", id}, {NULL, NULL}};
+	struct gw_sandbox *sb = gw_sandbox_find(r->core, id);
+	struct gw_http x;
+
+	(void)state;
+	call(r, &x, gw_e2b_sandbox_get, id, "");
+	assert_non_null(
+	    strstr(x.body.data, "\"lifecycle\":{\"onTimeout\":\"pause\",\"autoResume\":true}"));
+	status_is(&x, 200);
+	call(r, &x, gw_e2b_sandbox_timeout, id, "{\"timeout\": 0}");
+	answer_is(&x, 204, "");
+	while (!sb->paused)
+		rig_settle(r);
+	fake_http_init(&x, "POST", "/execute");
+	x.headers = headers;
+	assert_ptr_equal(gw_e2b_sandbox(r->core, &x), sb); /* awake again */
+	assert_in_range(left(sb), 290, 300);
+	fake_http_fini(&x);
+	mem_free(id);
+	rig_e2b_free(r);
+}
+
+static void
 the_default_sandbox_stays(void **state)
 {
 	struct rig *r = rig_e2b();
@@ -687,6 +714,7 @@ main(void)
 	    cmocka_unit_test(a_create_that_is_sent_twice),
 	    cmocka_unit_test(the_timeout),
 	    cmocka_unit_test(pausing),
+	    cmocka_unit_test(one_that_pauses_by_itself),
 	    cmocka_unit_test(the_default_sandbox_stays),
 	    cmocka_unit_test(health_of_a_sandbox),
 	    cmocka_unit_test(metadata_is_decoded),
