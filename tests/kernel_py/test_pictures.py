@@ -99,7 +99,7 @@ def test_changed_once(kernel):
 
 
 def test_a_figure_saved_to_a_path_is_displayed_as_its_picture(kernel):
-    """matplotlib saves PNG through Pillow; E2B's own kernel shows both."""
+    """matplotlib saves PNG through Pillow."""
     code = "import matplotlib.pyplot as plt\nfig = plt.figure(); plt.plot([1, 2])\nfig.savefig('f.png')\nplt.close()"
     assert len(pngs(kernel.run(code, meta=RICH))) == 1
     assert pngs(kernel.run(code)) == []

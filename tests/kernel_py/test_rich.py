@@ -87,6 +87,7 @@ JSON = {
     "import enum, uuid\n[enum.Enum('E', 'a').a, uuid.UUID(int=0)]": [
         1, "00000000-0000-0000-0000-000000000000",
     ],
+    "import collections\n[collections.namedtuple('P', 'x y')(1, 2)]": [[1, 2]],
     "import dataclasses\n[dataclasses.make_dataclass('D', ['x'])(5)]": [{"x": 5}],
 }  # fmt: skip
 
@@ -157,6 +158,36 @@ threads = [threading.Thread(target=show, args=(i,)) for i in range(20)]
             assert sorted(d["application/json"][0] for d in shown) == list(range(20))
         else:
             assert not any("application/json" in d for d in shown)
+
+
+def test_each_of_two_runs_at_once_has_its_own(kernel, gate):
+    session = kernel.client.session
+    kernel.client.control_channel.send(session.msg("create_subshell_request", {}))
+    subshell = kernel.client.get_control_msg(timeout=30)["content"]["subshell_id"]
+    first = kernel.send(f"print('on', flush=True); {gate.wait}\n[1]", meta=RICH)
+    kernel.until_text(first, "on\n")
+    msg = session.msg("execute_request", {"code": "display([2])", "silent": False, "store_history": False})
+    msg["header"]["subshell_id"] = subshell
+    kernel.client.shell_channel.send(msg)
+    (shown,) = kernel.finish(msg["header"]["msg_id"]).of("display_data")
+    gate.open()
+    assert "application/json" not in shown["content"]["data"]
+    assert data(kernel.finish(first))["application/json"] == [1]
+    kernel.client.control_channel.send(session.msg("delete_subshell_request", {"subshell_id": subshell}))
+    assert kernel.client.get_control_msg(timeout=30)["content"]["status"] == "ok"
+
+
+PROXY = """
+class Proxy:
+    @property
+    def __class__(self): raise RuntimeError("unbound")
+"""
+
+
+@pytest.mark.parametrize("meta", [None, RICH])
+def test_proxies_that_are_not_bound(kernel, meta):
+    (shown,) = kernel.run(PROXY + "display(Proxy())", meta=meta).of("display_data")
+    assert "Proxy object" in shown["content"]["data"]["text/plain"]
 
 
 def test_classes_with_their_own_representations(kernel):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from harness.gateway import until
 
 from .conftest import PREFIX
@@ -117,6 +118,11 @@ def test_installed_tools_come_first(kernel):
     pip, python, executable = run.text().split()
     assert pip == str(PREFIX / "venv/bin/pip")
     assert python == executable == str(PREFIX / "venv/bin/python")
+
+
+@pytest.mark.parametrize("how", ["%pip", "!pip", "!python -m pip"])
+def test_pip_installs_into_the_kernels_own_environment(kernel, how):
+    assert str(PREFIX / "venv/lib") in kernel.run(f"{how} --version").text()
 
 
 def test_kernelspec():

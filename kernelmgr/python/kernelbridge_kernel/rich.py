@@ -11,6 +11,7 @@ A run is rich where its request says so (request.py): others need not pay for wh
 """
 
 import sys
+from math import isfinite
 
 from IPython.core.formatters import BaseFormatter, JSONFormatter, PlainTextFormatter
 from IPython.core.formatters import DisplayFormatter as StockDisplayFormatter
@@ -35,7 +36,7 @@ class _Text(PlainTextFormatter):
 
 class _JSON(JSONFormatter):
     def __call__(self, obj):
-        if isinstance(obj, list | dict) and self.enabled and self.parent.rich:
+        if issubclass(type(obj), list | dict) and self.enabled and self.parent.rich:
             try:
                 return plain(obj), {"expanded": True}
             except Exception:  # whatever the user's classes raise: it has no JSON
@@ -89,16 +90,25 @@ class DisplayFormatter(StockDisplayFormatter):
 def _is(obj, module: str, name: str) -> bool:
     """True if `obj` is of that class, which nobody can have who has not imported its module."""
     kind = getattr(sys.modules.get(module), name, None)
-    return isinstance(kind, type) and isinstance(obj, kind)
+    return isinstance(kind, type) and issubclass(type(obj), kind)
 
 
 def _columns(frame) -> dict | None:
     """Return {column: [value]}: timestamps ISO 8601, what is missing None, what JSON has not a str."""
     try:
-        columns = {str(name): frame.iloc[:, i].tolist() for i, name in enumerate(frame.columns)}
-        return plain(columns, other=_text)
+        return {str(name): _values(frame.iloc[:, i]) for i, name in enumerate(frame.columns)}
     except Exception:  # a column type that does not give its values: the frame has no data
         return None
+
+
+def _values(column) -> list:
+    values = column.tolist()
+    kind = column.dtype.kind if type(column.dtype).__module__.startswith("numpy") else "O"
+    if kind in "iub":
+        return values
+    if kind == "f":
+        return [value if isfinite(value) else None for value in values]
+    return plain(values, other=_text)
 
 
 def _text(value):
