@@ -59,16 +59,17 @@ class Around:
         if self._cwd is not None:
             steps.append(f"\\builtin cd -- {shlex.quote(self._cwd)}")
         said = self._bash.said
-        faults = self._bash.ask(
+        told = self._bash.ask(
             "".join(
-                f"{{ {step}; }} 2>&{said} || \\builtin printf ' ' >&{said}\n\\builtin printf '\\0' >&{said}\n"
+                f"{{ {step}; }} 2>&{said} && \\builtin printf '\\0\\0' >&{said}"
+                f" || \\builtin printf '\\0failed\\0' >&{said}\n"
                 for step in steps
             )
         )
-        for fault in faults:
-            if fault:
+        for text, failed in zip(told[::2], told[1::2], strict=True):
+            if failed:  # `text` may begin with what `set -x` has to say
                 self._restore()
-                raise Refused(fault.strip().removeprefix("bash: "))
+                raise Refused(text.strip().rpartition("\n")[2].removeprefix("bash: "))
 
     def __exit__(self, *exc):
         if self._undo and exc[0] is None:

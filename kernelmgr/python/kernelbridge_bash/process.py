@@ -21,7 +21,7 @@ from kernelbridge_kernel.wire import encode
 
 _LOWEST = 100  # our descriptors in bash are above those that scripts choose by hand
 _AGAIN = 250  # milliseconds from an interrupt until bash is asked again whether it is done
-_PATIENCE = 2  # seconds for bash to end by itself
+_PATIENCE = 2000  # milliseconds for bash to end by itself
 _CHUNK = 1 << 16
 
 # Sourced with $? and a record as arguments. Leaves $? as it was, unless `set -e` would end bash.
@@ -104,15 +104,14 @@ class Bash:
             self._signalled = True
 
     def close(self):
-        """End bash and what it runs; background jobs that left its session stay."""
-        if self._process.poll() is None:
-            self._signal(signal.SIGHUP)
-            try:
-                self._process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                pass
+        """End bash and what it runs; what left its session stays. Not reaped before the last signal,
+        so that its number is its own."""
+        ended = select.poll()
+        ended.register(self._pidfd, select.POLLIN)
+        self._signal(signal.SIGHUP)
+        ended.poll(_PATIENCE)
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        ended.poll()
 
     def forget(self):
         """Give the descriptors back; the object is of no use then."""
