@@ -187,7 +187,7 @@ class Proxy:
 @pytest.mark.parametrize("meta", [None, RICH])
 def test_proxies_that_are_not_bound(kernel, meta):
     (shown,) = kernel.run(PROXY + "display(Proxy())", meta=meta).of("display_data")
-    assert "Proxy object" in shown["content"]["data"]["text/plain"]
+    assert "Proxy" in shown["content"]["data"]["text/plain"]
 
 
 def test_classes_with_their_own_representations(kernel):
