@@ -23,6 +23,7 @@
 #include "gateway/ws.h"
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"
+#include "wire/json_put.h"
 
 #define CLOSE_WAIT_MS  5000 /* for the answer to our close frame */
 #define UNANSWERED_MAX 2    /* pings */
@@ -144,12 +145,6 @@ gw_ws_send(struct gw_ws *c, const void *ptr, size_t len)
 	return c->full ? -EAGAIN : 0;
 }
 
-static int
-append_json(const char *text, size_t len, void *arg)
-{
-	return buf_append(arg, text, len);
-}
-
 int
 gw_ws_send_json(struct gw_ws *c, json_t *json)
 {
@@ -157,7 +152,7 @@ gw_ws_send_json(struct gw_ws *c, json_t *json)
 	int rc = 0;
 
 	buf_init(&b, GW_EDGE_QUEUE_MAX);
-	if (json_dump_callback(json, append_json, &b, JSON_COMPACT) == 0)
+	if (wire_json_put(&b, json, false) == 0)
 		rc = gw_ws_send(c, b.data, b.len);
 	else /* never the half of it */
 		gw_ws_close(c, 1011, "a message is too large to be sent");

@@ -6,7 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034  # used by run and test
 build_packages=(
 	build-essential pkg-config cmake ninja-build
-	libzmq3-dev libczmq-dev libsodium-dev libjansson-dev
+	libzmq3-dev libczmq-dev libsodium-dev libssl-dev libjansson-dev
 	libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
 	python3 python3-venv
 )

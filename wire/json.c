@@ -1,7 +1,7 @@
 /* wire/json.c - see wire/json.h.
  *
- * What jansson takes at once is never copied.  What it refuses is copied token
- * by token with the offending tokens replaced, and given to it once more.
+ * A reader of our own: jansson's goes byte by byte, and a kernel's messages are most of all long
+ * strings, which are found eight bytes at a time here and copied once.
  */
 #include "wire/json.h"
 
@@ -13,33 +13,48 @@
 #include <string.h>
 
 #include "wire/base/buf.h"
+#include "wire/base/mem.h"
 #include "wire/base/utf8.h"
+#include "wire/sign.h" /* struct wire_slice */
 
-#define FLAGS        (JSON_ALLOW_NUL | JSON_DECODE_ANY)
-#define NUMBER_MAX   400 /* digits of a number that may still be a double */
-#define INT64_DIGITS 18  /* integers of so many digits always fit */
-#define UNICODE_ESC  6   /* length of \uXXXX */
+#define DEPTH_MAX   2048 /* of arrays and objects, as in jansson */
+#define UNICODE_ESC 6    /* length of \uXXXX */
+#define REPLACEMENT 0xFFFDU
 
-struct scan {
+#define EACH(byte)  (UINT64_C(0x0101010101010101) * (byte))
+#define HIGH_BITS   EACH(0x80)
+
+struct reader {
 	const char *p, *end;
-	struct buf *out;
-	bool nul_ok; /* \u0000 may stay; it may not in an object's key */
+	unsigned depth;
+	struct buf scratch; /* a string with escapes, or a number */
 };
 
-static int
-copy(struct scan *s, size_t n)
-{
-	int rc = buf_append(s->out, s->p, n);
+static json_t *read_value(struct reader *r);
 
-	s->p += n;
-	return rc;
+/* --- strings ---------------------------------------------------------------------------- */
+
+static uint64_t
+has_zero(uint64_t w)
+{
+	return (w - EACH(1)) & ~w & HIGH_BITS;
 }
 
-static int
-replace(struct scan *s, size_t n, const char *by)
+size_t
+wire_json_span(const char *text, size_t len)
 {
-	s->p += n;
-	return buf_append(s->out, by, strlen(by));
+	size_t i = 0;
+	uint64_t w;
+
+	for (; len - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, text + i, sizeof(w));
+		if ((((w - EACH(0x20)) & ~w & HIGH_BITS) | has_zero(w ^ EACH('"')) |
+		     has_zero(w ^ EACH('\\'))) != 0)
+			break;
+	}
+	while (i < len && (unsigned char)text[i] >= 0x20 && text[i] != '"' && text[i] != '\\')
+		i++;
+	return i;
 }
 
 /* The code unit of the escape \uXXXX at p, or -1 if there is none. */
@@ -61,139 +76,275 @@ escaped_unit(const char *p, const char *end)
 }
 
 static int
-scan_escape(struct scan *s)
+put_code_point(struct buf *b, uint32_t cp)
 {
-	long unit = escaped_unit(s->p, s->end), next;
+	char c[4] = {(char)cp};
+	size_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
 
-	if (unit < 0) /* \n and the like, or broken: jansson decides */
-		return copy(s, s->end - s->p < 2 ? 1 : 2);
-	if (unit == 0 && !s->nul_ok)
-		return replace(s, UNICODE_ESC, "\\ufffd");
-	if (unit < 0xd800 || unit > 0xdfff)
-		return copy(s, UNICODE_ESC);
-	next = escaped_unit(s->p + UNICODE_ESC, s->end);
-	if (unit < 0xdc00 && next >= 0xdc00 && next <= 0xdfff)
-		return copy(s, (size_t)2 * UNICODE_ESC);
-	return replace(s, UNICODE_ESC, "\\ufffd");
+	for (size_t i = n; n > 1 && i-- > 1; cp >>= 6)
+		c[i] = (char)(0x80U | (cp & 0x3FU));
+	if (n > 1)
+		c[0] = (char)((0xF00U >> n & 0xFFU) | cp);
+	return buf_append(b, c, n);
 }
 
+/* \uXXXX, or two that are a pair, at p. */
 static int
-scan_string(struct scan *s)
+read_unicode(struct reader *r, bool nul_ok)
 {
-	int rc = copy(s, 1);
+	long unit = escaped_unit(r->p, r->end), low;
+	uint32_t cp = (uint32_t)unit;
 
-	while (rc == 0 && s->p < s->end && *s->p != '"') {
-		size_t n = 0, left = (size_t)(s->end - s->p);
-
-		while (n < left && s->p[n] != '"' && s->p[n] != '\\')
-			n++;
-		rc = n > 0 ? copy(s, n) : scan_escape(s);
+	if (unit < 0)
+		return -EBADMSG;
+	r->p += UNICODE_ESC;
+	if (unit >= 0xd800 && unit <= 0xdfff) {
+		low = escaped_unit(r->p, r->end);
+		cp = REPLACEMENT;
+		if (unit < 0xdc00 && low >= 0xdc00 && low <= 0xdfff) {
+			r->p += UNICODE_ESC;
+			cp = 0x10000U + ((uint32_t)(unit - 0xd800) << 10) +
+			     (uint32_t)(low - 0xdc00);
+		}
 	}
-	if (rc == 0 && s->p < s->end)
-		rc = copy(s, 1);
+	return put_code_point(&r->scratch, cp == 0 && !nul_ok ? REPLACEMENT : cp);
+}
+
+/* A backslash is at p. */
+static int
+read_escape(struct reader *r, bool nul_ok)
+{
+	static const char names[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+
+	if (r->end - r->p < 2)
+		return -EBADMSG;
+	if (r->p[1] == 'u')
+		return read_unicode(r, nul_ok);
+	for (const char *s = names; *s != '\0'; s += 2) {
+		if (r->p[1] == *s) {
+			r->p += 2;
+			return buf_append(&r->scratch, s + 1, 1);
+		}
+	}
+	return -EBADMSG;
+}
+
+/* The string whose opening quote is at p: *ret is lent by the text, or by scratch until the next
+ * string or number. */
+static int
+read_string(struct reader *r, bool nul_ok, struct wire_slice *ret)
+{
+	size_t n;
+	int rc = 0;
+
+	r->p++;
+	n = wire_json_span(r->p, (size_t)(r->end - r->p));
+	if (r->p + n < r->end && r->p[n] == '"' && utf8_valid(r->p, n)) {
+		*ret = (struct wire_slice){r->p, n};
+		r->p += n + 1;
+		return 0;
+	}
+	buf_consume(&r->scratch, r->scratch.len);
+	while (rc == 0) {
+		rc = utf8_repair(&r->scratch, r->p, n);
+		r->p += n;
+		if (rc != 0 || r->p == r->end || (*r->p != '"' && *r->p != '\\'))
+			return -EBADMSG; /* cut, or a control character */
+		if (*r->p == '"')
+			break;
+		rc = read_escape(r, nul_ok);
+		n = wire_json_span(r->p, (size_t)(r->end - r->p));
+	}
+	r->p++;
+	*ret = (struct wire_slice){r->scratch.data, r->scratch.len};
 	return rc;
 }
 
-/* Length of the bare token at p: a number, true, NaN, -Infinity... */
-static size_t
-token_len(const struct scan *s)
-{
-	const char *p = s->p;
+/* --- numbers and words ------------------------------------------------------------------ */
 
-	while (p < s->end && (*p == '-' || *p == '+' || *p == '.' || (*p >= '0' && *p <= '9') ||
-	                      ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z')))
-		p++;
-	return (size_t)(p - s->p);
+static bool
+take(struct reader *r, char c)
+{
+	bool is_there = r->p < r->end && *r->p == c;
+
+	r->p += is_there;
+	return is_there;
 }
 
 static bool
-is_word(const char *p, size_t n, const char *word)
+digits(struct reader *r)
 {
-	return n == strlen(word) && memcmp(p, word, n) == 0;
+	const char *from = r->p;
+
+	while (r->p < r->end && *r->p >= '0' && *r->p <= '9')
+		r->p++;
+	return r->p > from;
 }
 
-/* A number that jansson may find too large. */
-static int
-scan_number(struct scan *s, size_t n)
+/* Step over a number (RFC 8259, section 6).  Returns false if there is none. */
+static bool
+span_number(struct reader *r, bool *ret_real)
 {
-	char text[NUMBER_MAX + 1];
-	bool is_int = true;
-	int rc;
-
-	if (n > NUMBER_MAX)
-		return replace(s, n, "null");
-	memcpy(text, s->p, n);
-	text[n] = '\0';
-	if (isinf(strtod(text, NULL)))
-		return replace(s, n, "null");
-	for (size_t i = 0; i < n; i++)
-		is_int = is_int && (text[i] == '-' || (text[i] >= '0' && text[i] <= '9'));
-	rc = copy(s, n);
-	if (rc == 0 && is_int && n > INT64_DIGITS) {
-		errno = 0;
-		(void)strtoll(text, NULL, 10);
-		if (errno == ERANGE)
-			rc = buf_append(s->out, "e0", 2);
+	(void)take(r, '-');
+	if (!take(r, '0') && !digits(r))
+		return false;
+	*ret_real = false;
+	if (take(r, '.')) {
+		*ret_real = true;
+		if (!digits(r))
+			return false;
 	}
-	return rc;
-}
-
-static int
-scan_token(struct scan *s)
-{
-	size_t n = token_len(s);
-
-	if (n == 0)
-		return copy(s, 1);
-	if (is_word(s->p, n, "NaN") || is_word(s->p, n, "Infinity") ||
-	    is_word(s->p, n, "-Infinity"))
-		return replace(s, n, "null");
-	if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9'))
-		return scan_number(s, n);
-	return copy(s, n);
+	if (take(r, 'e') || take(r, 'E')) {
+		*ret_real = true;
+		if (!take(r, '+'))
+			(void)take(r, '-');
+		return digits(r);
+	}
+	return true;
 }
 
 static json_t *
-parse_repaired(const char *text, size_t len, bool nul_ok, json_error_t *je)
+read_number(struct reader *r)
 {
-	struct buf out;
-	struct scan s = {.p = text, .end = text + len, .out = &out, .nul_ok = nul_ok};
-	json_t *v = NULL;
-	int rc = 0;
+	const char *from = r->p;
+	bool real = false;
+	long long n;
+	double d;
 
-	buf_init(&out, SIZE_MAX / 2); /* at most 3 x len, which was received whole */
-	while (rc == 0 && s.p < s.end)
-		rc = *s.p == '"' ? scan_string(&s) : scan_token(&s);
-	if (rc == 0)
-		v = json_loadb(out.data, out.len, FLAGS, je);
-	buf_fini(&out);
-	return v;
+	if (!span_number(r, &real))
+		return NULL;
+	buf_consume(&r->scratch, r->scratch.len);
+	if (buf_append(&r->scratch, from, (size_t)(r->p - from)) != 0)
+		return NULL;
+	errno = 0;
+	n = real ? 0 : strtoll(r->scratch.data, NULL, 10);
+	if (!real && errno == 0)
+		return json_integer(n);
+	d = strtod(r->scratch.data, NULL);
+	return isinf(d) ? json_null() : json_real(d);
 }
 
 static json_t *
-parse_utf8(const char *text, size_t len)
+read_word(struct reader *r)
 {
-	json_error_t je;
-	json_t *v = json_loadb(text, len, FLAGS, &je);
+	static const struct {
+		const char *word;
+		size_t len;
+		json_type type;
+	} words[] = {
+	    {"null", 4, JSON_NULL}, {"true", 4, JSON_TRUE},     {"false", 5, JSON_FALSE},
+	    {"NaN", 3, JSON_NULL},  {"Infinity", 8, JSON_NULL}, {"-Infinity", 9, JSON_NULL},
+	};
+	size_t left = (size_t)(r->end - r->p);
 
-	if (v == NULL && json_error_code(&je) != json_error_null_byte_in_key)
-		v = parse_repaired(text, len, true, &je);
-	if (v == NULL && json_error_code(&je) == json_error_null_byte_in_key)
-		v = parse_repaired(text, len, false, &je);
-	return v;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (left < words[i].len || memcmp(r->p, words[i].word, words[i].len) != 0)
+			continue;
+		r->p += words[i].len;
+		if (words[i].type == JSON_NULL)
+			return json_null();
+		return json_boolean(words[i].type == JSON_TRUE);
+	}
+	return *r->p == '-' || (*r->p >= '0' && *r->p <= '9') ? read_number(r) : NULL;
+}
+
+/* --- arrays and objects ----------------------------------------------------------------- */
+
+/* The next character that is not white space, or NUL at the end. */
+static char
+peek(struct reader *r)
+{
+	while (r->p < r->end &&
+	       (*r->p == ' ' || *r->p == '\n' || *r->p == '\t' || *r->p == '\r'))
+		r->p++;
+	return (char)(r->p < r->end ? *r->p : '\0');
+}
+
+static bool
+add_item(struct reader *r, json_t *array)
+{
+	return json_array_append_new(array, read_value(r)) == 0;
+}
+
+static bool
+add_member(struct reader *r, json_t *object)
+{
+	struct wire_slice key;
+	char *copy = NULL;
+	bool done;
+
+	if (peek(r) != '"' || read_string(r, false, &key) != 0 || peek(r) != ':')
+		return false;
+	r->p++;
+	if (key.ptr == r->scratch.data) { /* the value may need it */
+		copy = mem_new(key.len + 1);
+		memcpy(copy, key.ptr, key.len);
+		key.ptr = copy;
+	}
+	done = json_object_setn_new_nocheck(object, key.ptr, key.len, read_value(r)) == 0;
+	mem_free(copy);
+	return done;
+}
+
+/* What is between the bracket at p and the one that closes it; whole is taken. */
+static json_t *
+read_items(struct reader *r, json_t *whole, char closing,
+           bool (*add)(struct reader *r, json_t *whole))
+{
+	bool good = ++r->depth <= DEPTH_MAX;
+
+	r->p++;
+	if (good && peek(r) == closing) {
+		r->p++;
+		r->depth--;
+		return whole;
+	}
+	while (good) {
+		good = add(r, whole);
+		if (!good || peek(r) != ',')
+			break;
+		r->p++;
+	}
+	r->depth--;
+	if (good && take(r, closing))
+		return whole;
+	json_decref(whole);
+	return NULL;
+}
+
+static json_t *
+read_value(struct reader *r)
+{
+	struct wire_slice text;
+
+	switch (peek(r)) {
+	case '"':
+		if (read_string(r, true, &text) != 0)
+			return NULL;
+		return json_stringn_nocheck(text.ptr, text.len);
+	case '[':
+		return read_items(r, json_array(), ']', add_item);
+	case '{':
+		return read_items(r, json_object(), '}', add_member);
+	case '\0':
+		return NULL; /* a NUL byte is nothing either */
+	default:
+		return read_word(r);
+	}
 }
 
 json_t *
 wire_json_parse(const char *text, size_t len)
 {
-	struct buf fixed;
-	json_t *v = NULL;
+	struct reader r = {.p = text, .end = text + len};
+	json_t *v;
 
-	if (utf8_valid(text, len))
-		return parse_utf8(text, len);
-	buf_init(&fixed, SIZE_MAX / 2); /* at most 3 x len */
-	if (utf8_repair(&fixed, text, len) == 0)
-		v = parse_utf8(fixed.data, fixed.len);
-	buf_fini(&fixed);
+	buf_init(&r.scratch, SIZE_MAX / 2); /* at most 3 x len, which was received whole */
+	v = read_value(&r);
+	if (v != NULL && (peek(&r) != '\0' || r.p < r.end)) {
+		json_decref(v);
+		v = NULL;
+	}
+	buf_fini(&r.scratch);
 	return v;
 }

@@ -1,8 +1,4 @@
-/* gateway/dialects/native_events.c - see gateway/dialects/native_events.h.
- *
- * Stream text is most of all bytes, and valid UTF-8 already: it is copied run by run instead
- * of being decoded and encoded by jansson, which is a hundred times slower.
- */
+/* gateway/dialects/native_events.c - see gateway/dialects/native_events.h. */
 #include "gateway/dialects/native_events.h"
 
 #include <errno.h>
@@ -11,49 +7,12 @@
 
 #include "gateway/event.h"
 #include "wire/base/buf.h"
-
-/* How a byte is written inside a JSON string: 0 as it is, 'u' as \u00XX, else after a backslash. */
-static char
-escape_of(unsigned char c)
-{
-	if (c >= 0x20)
-		return (char)(c == '"' || c == '\\' ? c : 0);
-	if (c == '\n')
-		return 'n';
-	if (c == '\r')
-		return 'r';
-	return c == '\t' ? 't' : 'u';
-}
-
-static int
-append_escaped(struct buf *b, unsigned char c, char how)
-{
-	char text[2] = {'\\', how};
-
-	return how == 'u' ? buf_printf(b, "\\u%04x", c) : buf_append(b, text, 2);
-}
+#include "wire/json_put.h"
 
 int
 gw_native_events_string(struct buf *b, struct wire_slice text)
 {
-	const char *run = text.ptr;
-	const char *end = run != NULL ? run + text.len : run;
-	int rc = buf_append(b, "\"", 1);
-
-	for (const char *p = run; p < end && rc == 0; p++) {
-		char how = escape_of((unsigned char)*p);
-
-		if (how == 0)
-			continue;
-		if (p > run)
-			rc = buf_append(b, run, (size_t)(p - run));
-		if (rc == 0)
-			rc = append_escaped(b, (unsigned char)*p, how);
-		run = p + 1;
-	}
-	if (rc == 0 && end > run)
-		rc = buf_append(b, run, (size_t)(end - run));
-	return rc == 0 ? buf_append(b, "\"", 1) : rc;
+	return wire_json_put_string(b, text, false);
 }
 
 static json_t *
@@ -99,19 +58,13 @@ gw_native_events_fields(const struct gw_event *ev)
 }
 
 static int
-dump(const char *ptr, size_t len, void *arg)
-{
-	return buf_append(arg, ptr, len) == 0 ? 0 : -1;
-}
-
-static int
 append_fields(struct buf *b, const struct gw_event *ev)
 {
 	json_t *fields = gw_native_events_fields(ev);
 	int rc = buf_append(b, ",", 1);
 
-	if (rc == 0 && json_dump_callback(fields, dump, b, JSON_COMPACT | JSON_EMBED) != 0)
-		rc = -EMSGSIZE;
+	if (rc == 0)
+		rc = wire_json_put_members(b, fields, false);
 	json_decref(fields);
 	return rc == 0 ? buf_append(b, "}", 1) : rc;
 }

@@ -2,9 +2,9 @@
  *
  * bulk zmq|wire CONNECTION_FILE CODE KEY WANT
  * bulk native|e2b|daytona PORT TOKEN CODE KEY WANT
- * runs the code in the file CODE once and prints {"ms", "messages", "bytes", "complete"}: of how many
- * messages with a string at KEY how many bytes were, from the first on, those of the file WANT, and
- * whether that was all of it and nothing else.
+ * runs the code in the file CODE once and prints {"ms", "messages", "bytes", "complete"}: of how
+ * many messages with a string at KEY how many bytes were, from the first on, those of the file
+ * WANT, and whether that was all of it and nothing else.
  */
 #include "bulk.h"
 

@@ -18,8 +18,8 @@ struct bulk_check {
 	bool wrong;
 };
 
-/* One JSON text; what has no such key, or no string there, counts for nothing.  Only the key's first
- * place in it is looked at. */
+/* One JSON text; what has no such key, or no string there, counts for nothing.  Only the key's
+ * first place in it is looked at. */
 void bulk_check_take(struct bulk_check *c, const char *json, size_t len);
 
 /* Monotonic clock. */

@@ -1,4 +1,4 @@
-/* Unit test of wire/json: what kernels write and jansson alone refuses. */
+/* Unit test of wire/json: what kernels write, also where it is not JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,6 +39,12 @@ static const struct {
 	{"small beside big",         "[3,99999999999999999999]",      "[3,1e20]"},
 	{"real out of range",        "[1e999,-1e999,1.5]",            "[null,null,1.5]"},
 	{"top level null",           "null",                          "null"},
+	{"white space",              " \n{ \"a\"\t:\r[ ] , \"b\" : { } } ", "{\"a\":[],\"b\":{}}"},
+	{"every escape",             "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\"]", "[\"\\\"\\\\/\\b\\f\\n\\r\\tA\xc3\xa9\xe2\x82\xac\"]"},
+	{"an escaped key",           "{\"a\\nb\":\"c\\nd\"}",         "{\"a\\nb\":\"c\\nd\"}"},
+	{"long run, then an escape", "[\"0123456789abcdef\\n0123456789\x7f\"]", "[\"0123456789abcdef\\n0123456789\x7f\"]"},
+	{"numbers",                  "[0,-0,-1,1e2,1.5E+1,25e-2,0.5]", "[0,0,-1,100.0,15.0,0.25,0.5]"},
+	{"underflow",                "[1e-999]",                      "[0.0]"},
 	{"duplicate keys",           "{\"a\":1,\"a\":2}",             "{\"a\":2}"},
 	{"empty",                    "",                              NULL},
 	{"two values",               "{} {}",                         NULL},
@@ -51,6 +57,23 @@ static const struct {
 	{"lone minus",               "[-]",                           NULL},
 	{"raw control character",    "[\"a\nb\"]",                    NULL},
 	{"trailing comma",           "[1,]",                          NULL},
+	{"leading zero",             "[01]",                          NULL},
+	{"no digit after the point", "[1.]",                          NULL},
+	{"no digit before it",       "[.5]",                          NULL},
+	{"no exponent",              "[1e]",                          NULL},
+	{"plus",                     "[+1]",                          NULL},
+	{"minus word",               "[-null]",                       NULL},
+	{"cut word",                 "[tru",                          NULL},
+	{"unknown escape",           "[\"\\x\"]",                      NULL},
+	{"cut backslash",            "[\"a\\",                        NULL},
+	{"control after a long run", "[\"0123456789abcde\t\"]",       NULL},
+	{"no comma",                 "[1 2]",                         NULL},
+	{"no colon",                 "{\"a\" 1}",                     NULL},
+	{"no key",                   "{1:2}",                         NULL},
+	{"comma before the end",     "{\"a\":1,}",                    NULL},
+	{"other bracket",            "[1}",                           NULL},
+	{"not closed",               "[[1]",                          NULL},
+	{"bytes outside of strings", "[\xc3\xa9]",                    NULL},
 	{"pickle",                   "\x80\x04\x95.",                 NULL},
 };
 /* clang-format on */
@@ -124,6 +147,50 @@ nesting_has_a_limit(void **state)
 	}
 }
 
+/* Runs are found eight bytes at a time: what ends one may be anywhere in them. */
+static void
+spans(void **state)
+{
+	static const char ends[] = {'"', '\\', '\n', '\0', '\x1f'};
+	char text[40];
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(text); len++) {
+		memset(text, '\xe9', sizeof(text));
+		assert_int_equal(wire_json_span(text, len), len);
+		memset(text, '!', sizeof(text));
+		assert_int_equal(wire_json_span(text, len), len);
+		for (size_t i = 0; i < sizeof(ends); i++) {
+			text[len] = ends[i];
+			assert_int_equal(wire_json_span(text, sizeof(text)), len);
+		}
+	}
+}
+
+static void
+big_strings_are_whole(void **state)
+{
+	const size_t len = (size_t)1 << 20;
+	char *text = malloc(len);
+
+	(void)state;
+	assert_non_null(text);
+	for (int escaped = 0; escaped < 2; escaped++) {
+		json_t *v;
+
+		memset(text, 'x', len);
+		text[0] = text[len - 1] = '"';
+		if (escaped != 0)
+			memcpy(text + len / 2, "\\t", 2);
+		v = wire_json_parse(text, len);
+		assert_int_equal(json_string_length(v), len - 2 - (size_t)escaped);
+		assert_int_equal(strspn(json_string_value(v), "x"),
+		                 escaped != 0 ? len / 2 - 1 : len - 2);
+		json_decref(v);
+	}
+	free(text);
+}
+
 int
 main(void)
 {
@@ -131,6 +198,8 @@ main(void)
 	    cmocka_unit_test(table),
 	    cmocka_unit_test(integer_of_400_digits_is_null),
 	    cmocka_unit_test(nesting_has_a_limit),
+	    cmocka_unit_test(spans),
+	    cmocka_unit_test(big_strings_are_whole),
 	};
 
 	return cmocka_run_group_tests_name("wire/json", tests, NULL, NULL);
