@@ -109,7 +109,10 @@ def test_blank(kernel):
 
 DATES = {
     "dates": ("[datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)]", "2024-01-01"),
-    "datetimes": ("[datetime.datetime(2024, 1, 1, 2), datetime.datetime(2024, 1, 2)]", "2024-01-01T02:00:00"),
+    "datetimes": (
+        "[datetime.datetime(2024, 1, 1, 2), datetime.datetime(2024, 1, 2)]",
+        "2024-01-01T02:00:00",
+    ),
     "numpy": ("np.array(['2024-01-01', '2024-01-02'], 'datetime64[ns]')", "2024-01-01T00:00:00"),
     "pandas": ("pd.date_range('2024-01-01', periods=2)", "2024-01-01T00:00:00"),
 }
@@ -156,7 +159,9 @@ def test_many_points_only_in_rich_runs(kernel):
 
 
 def test_as_result_and_where_show_is_called(kernel):
-    run = kernel.run(START + "figure = plt.figure(); plt.plot([1, 2]); plt.show(); display(figure)\nfigure", meta=RICH)
+    run = kernel.run(
+        START + "figure = plt.figure(); plt.plot([1, 2]); plt.show(); display(figure)\nfigure", meta=RICH
+    )
     (result,) = run.of("execute_result")
     for shown in (*bundles(run), result["content"]["data"]):
         assert shown["e2b/chart"]["type"] == "line" and "image/png" in shown

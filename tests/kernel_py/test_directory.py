@@ -17,7 +17,7 @@ def where(kernel):
 
 @pytest.fixture
 def place(tmp_path):
-    path = tmp_path / "it's a \"place\" \U0001f600 $HOME\n%s"
+    path = tmp_path / 'it\'s a "place" \U0001f600 $HOME\n%s'
     path.mkdir()
     return path
 
@@ -27,7 +27,7 @@ KINDS = {
     "await": f"import asyncio\nawait asyncio.sleep(0)\nprint({SHOW}, end='')",
     "cell magic": f"%%capture out\nprint({SHOW}, end='')",
     "child": "import subprocess; print(subprocess.check_output(['pwd', '-P'], text=True)[:-1], end='')",
-    "shell line": "!printf %s \"$(pwd -P)\"",
+    "shell line": '!printf %s "$(pwd -P)"',
 }
 
 

@@ -27,7 +27,9 @@ def test_saving_displays(kernel, name):
     assert (kernel.cwd / name).exists()
 
 
-@pytest.mark.parametrize("call", ["save('y', 'PNG')", "save(fp='y', format='PNG')", "save('y.png', optimize=True)"])
+@pytest.mark.parametrize(
+    "call", ["save('y', 'PNG')", "save(fp='y', format='PNG')", "save('y.png', optimize=True)"]
+)
 def test_however_it_is_called(kernel, call):
     assert len(pngs(kernel.run(MAKE.format(mode="RGBA") + f"image.{call}", meta=RICH))) == 1
 

@@ -166,7 +166,9 @@ def test_each_of_two_runs_at_once_has_its_own(kernel, gate):
     subshell = kernel.client.get_control_msg(timeout=30)["content"]["subshell_id"]
     first = kernel.send(f"print('on', flush=True); {gate.wait}\n[1]", meta=RICH)
     kernel.until_text(first, "on\n")
-    msg = session.msg("execute_request", {"code": "display([2])", "silent": False, "store_history": False})
+    msg = session.msg(
+        "execute_request", {"code": "display([2])", "silent": False, "store_history": False}
+    )
     msg["header"]["subshell_id"] = subshell
     kernel.client.shell_channel.send(msg)
     (shown,) = kernel.finish(msg["header"]["msg_id"]).of("display_data")
