@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # what install-kernels sets
-# javascript and typescript: Deno, one binary out of a wheel, and a kernelspec for each.
+# javascript and typescript: Deno, one binary out of a wheel, and a kernelspec for each. What it
+# compiles and what cells import from npm lies in $prefix/deno, not in a user's home.
 
 install_javascript() {
 	deno_kernel javascript "JavaScript (Deno)"
@@ -23,7 +24,7 @@ deno_kernel() {
 		 "display_name": "@TITLE@",
 		 "language": "@NAME@",
 		 "interrupt_mode": "message",
-		 "env": {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"},
+		 "env": {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": "@PREFIX@/deno"},
 		 "metadata": {"kernelbridge": {"transport": "tcp", "version": "@VERSION@"}}
 		}
 	END
@@ -33,5 +34,5 @@ deno_kernel() {
 
 # The version of Node that this Deno is compatible with.
 node_version() {
-	NO_COLOR=1 DENO_NO_UPDATE_CHECK=1 "$prefix/venv/bin/deno" eval 'console.log(process.versions.node)'
+	NO_COLOR=1 DENO_NO_UPDATE_CHECK=1 DENO_DIR=$prefix/deno "$prefix/venv/bin/deno" eval 'console.log(process.versions.node)'
 }
