@@ -180,6 +180,15 @@ gw_http_stream_end(struct gw_http *x)
 }
 
 void
+gw_http_stream_cut(struct gw_http *x)
+{
+	assert(x->phase == GW_HTTP_STREAM);
+	if (x->c != NULL)
+		x->c->close_after = true;
+	done(x);
+}
+
+void
 gw_http_add_header(struct gw_http *x, const char *name, const char *value)
 {
 	assert(x->phase == GW_HTTP_BODY || x->phase == GW_HTTP_ASKED);

@@ -30,7 +30,7 @@ enum gw_access {
 /* --- one HTTP exchange ------------------------------------------------------------------ */
 
 /* body[0..len) is the whole body, lent until return.  The answer, now or later, is exactly
- * one of gw_http_reply*() or gw_http_stream_begin() ... gw_http_stream_end(). */
+ * one of gw_http_reply*() or gw_http_stream_begin() ... gw_http_stream_end() or _cut(). */
 typedef void gw_http_fn(struct gw_core *core, struct gw_http *x, const char *body, size_t len);
 
 /* Request accessors; strings are borrowed until the answer is complete, NULL when absent.
@@ -66,6 +66,9 @@ void gw_http_set_ops(struct gw_http *x, const struct gw_http_ops *ops, void *arg
 void gw_http_stream_begin(struct gw_http *x, int status, const char *content_type);
 int gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len);
 void gw_http_stream_end(struct gw_http *x);
+/* End it as if the gateway had broken down: the connection closes, and the client knows that
+ * something is missing. */
+void gw_http_stream_cut(struct gw_http *x);
 
 /* --- one WebSocket ---------------------------------------------------------------------- */
 

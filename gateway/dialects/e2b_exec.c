@@ -1,10 +1,11 @@
 /* gateway/dialects/e2b_exec.c - POST /execute: an execution as lines of JSON.
  *
  * The answer begins at once, also while the context is busy.  A line is sent in pieces as the
- * client takes them, so a large result never waits in the edge as a whole.
+ * client takes them, so a large result never waits in the edge as a whole.  When the sandbox
+ * goes, the answer is cut off: the SDKs then ask /health and tell their callers what happened.
  */
 #include <errno.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "gateway/context.h"
 #include "gateway/core.h"
@@ -12,6 +13,7 @@
 #include "gateway/dialects/e2b_line.h"
 #include "gateway/event.h"
 #include "gateway/exec.h"
+#include "gateway/sandbox.h"
 #include "gateway/sink.h"
 #include "gateway/status.h"
 #include "wire/base/err.h"
@@ -24,14 +26,16 @@
 
 struct stream {
 	struct gw_http *x;
-	struct loop *lp; /* borrowed */
+	struct gw_core *core; /* borrowed */
 	struct gw_sink sink;
 	struct gw_e2b_line line;
 	size_t sent;             /* of line.out */
 	bool full;               /* drained is due */
 	bool done;               /* the last line is in line.out */
+	bool cut;                /* there is no last line */
 	struct loop_timer *beat; /* pending */
 	uint64_t last_ms;        /* of the last line */
+	char sandbox[40];        /* id */
 };
 
 static void
@@ -69,7 +73,10 @@ send_on(struct stream *st)
 	st->sent = 0;
 	if (!st->done)
 		return true;
-	gw_http_stream_end(st->x);
+	if (st->cut)
+		gw_http_stream_cut(st->x);
+	else
+		gw_http_stream_end(st->x);
 	stream_free(st);
 	return false;
 }
@@ -97,10 +104,13 @@ on_event(struct gw_sink *sink, const struct gw_event *ev)
 	struct stream *st = list_entry(sink, struct stream, sink);
 	char now[32];
 
-	gw_core_time(0, now);
-	gw_e2b_line_event(&st->line, ev, now);
 	st->done = ev->kind == GW_EV_DONE;
-	st->last_ms = loop_now_ms(st->lp);
+	st->cut = st->done && ev->how == GW_DONE_ABORTED &&
+	          gw_sandbox_find(st->core, st->sandbox) == NULL;
+	gw_core_time(0, now);
+	if (!st->cut)
+		gw_e2b_line_event(&st->line, ev, now);
+	st->last_ms = loop_now_ms(st->core->lp);
 	return send_on(st) && st->full ? -EAGAIN : 0;
 }
 
@@ -111,7 +121,7 @@ static void
 on_beat(void *arg)
 {
 	struct stream *st = arg;
-	uint64_t now = loop_now_ms(st->lp);
+	uint64_t now = loop_now_ms(st->core->lp);
 	uint64_t silent = now - st->last_ms;
 
 	loop_timer_free(st->beat);
@@ -119,7 +129,7 @@ on_beat(void *arg)
 		silent = 0;
 		st->last_ms = now;
 	}
-	st->beat = loop_timer_new(st->lp, BEAT_MS - silent, on_beat, st);
+	st->beat = loop_timer_new(st->core->lp, BEAT_MS - silent, on_beat, st);
 	if (silent == 0 && !st->full && !st->done) {
 		gw_e2b_line_keepalive(&st->line);
 		(void)send_on(st);
@@ -127,14 +137,15 @@ on_beat(void *arg)
 }
 
 static void
-stream(struct gw_core *core, struct gw_http *x, struct gw_exec *ex)
+stream(const struct gw_sandbox *sb, struct gw_http *x, struct gw_exec *ex)
 {
 	struct stream *st = mem_new(sizeof(*st));
 
 	st->x = x;
-	st->lp = core->lp;
-	st->last_ms = loop_now_ms(core->lp);
-	st->beat = loop_timer_new(core->lp, BEAT_MS, on_beat, st);
+	st->core = sb->core;
+	(void)snprintf(st->sandbox, sizeof(st->sandbox), "%s", sb->id.id);
+	st->last_ms = loop_now_ms(sb->core->lp);
+	st->beat = loop_timer_new(sb->core->lp, BEAT_MS, on_beat, st);
 	gw_e2b_line_init(&st->line);
 	gw_sink_init(&st->sink, &sink_ops);
 	gw_http_set_ops(x, &http_ops, st);
@@ -192,7 +203,7 @@ gw_e2b_execute(struct gw_core *core, struct gw_http *x, const char *body, size_t
 	if (c != NULL) {
 		rc = gw_exec_new(c, &e.rq, &ex, &err);
 		if (rc == 0)
-			stream(core, x, ex);
+			stream(sb, x, ex);
 		else
 			gw_e2b_text(x, gw_status_http(rc), "%s", err.text);
 	}

@@ -170,6 +170,13 @@ gw_http_stream_end(struct gw_http *x)
 	x->ended = true;
 }
 
+void
+gw_http_stream_cut(struct gw_http *x)
+{
+	gw_http_stream_end(x);
+	x->cut = true;
+}
+
 /* --- one WebSocket ---------------------------------------------------------------------- */
 
 void

@@ -31,6 +31,7 @@ struct gw_http {
 	/* The answer. */
 	unsigned answers_n; /* begun; at most 1 */
 	bool ended;
+	bool cut;
 	int status;
 	struct buf body;
 	struct buf added; /* "name: value\n" per header */

@@ -701,6 +701,34 @@ runs_that_end_from_outside(void **state)
 	rig_e2b_free(r);
 }
 
+/* The sandbox goes: the SDKs tell their callers so, when the answer is cut off. */
+static void
+a_run_in_a_sandbox_that_is_killed(void **state)
+{
+	struct rig *r = rig_e2b();
+	const struct gw_sandbox_request rq = {.name = "mine"};
+	static const struct fake_pair mine[] = {{"e2b-sandbox-id", "mine"}, {NULL, NULL}};
+	struct gw_sandbox *sb;
+	struct gw_http x;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), 0);
+	fake_http_init(&x, "POST", "/execute");
+	x.headers = mine;
+	gw_e2b_execute(r->core, &x, "{\"code\": \"1\"}", 13);
+	paper_ready(paper_newest());
+	rig_settle(r);
+	paper_input(paper_newest(), 1);
+	rig_settle(r);
+	assert_false(x.ended);
+	gw_sandbox_delete(sb, "sandbox killed");
+	rig_settle(r);
+	assert_true(x.cut);
+	answer_is(&x, 200, COUNT(1));
+	rig_e2b_free(r);
+}
+
 int
 main(void)
 {
@@ -723,6 +751,7 @@ main(void)
 	    cmocka_unit_test(the_end_waits_too),
 	    cmocka_unit_test(a_client_that_leaves_interrupts_its_run),
 	    cmocka_unit_test(runs_that_end_from_outside),
+	    cmocka_unit_test(a_run_in_a_sandbox_that_is_killed),
 	};
 
 	return cmocka_run_group_tests_name("gw/e2b", tests, NULL, NULL);
