@@ -4,6 +4,7 @@ from kernelbridge_kernel.app import KernelApp
 from traitlets import Type
 
 from .kernel import BashKernel
+from .pictures import Pictures
 
 
 class BashApp(KernelApp):
@@ -15,6 +16,11 @@ class BashApp(KernelApp):
     def initialize(self, argv=None):
         super().initialize(argv)
         self.kernel.begin()
+        pub = self.iopub_thread
+        pub.captures = [
+            (Pictures(capture, self.kernel.show) if stream.name == "stderr" else capture, stream)
+            for capture, stream in pub.captures
+        ]
 
     def init_signal(self):
         """The kernel sets its own handler: a signal that is ignored here would be ignored in bash."""

@@ -3,12 +3,14 @@
 import os
 import signal
 import sys
+from functools import partial
 
 from bash_kernel.kernel import BashKernel as StockKernel
 from kernelbridge_kernel import request
 from traitlets import Float
 
 from .around import Around, Refused
+from .pictures import COMMANDS
 from .process import Bash, Ended
 
 
@@ -36,6 +38,7 @@ class BashKernel(StockKernel):
         for name, value in (("TERM", "xterm-color"), ("PAGER", "cat"), ("GIT_PAGER", "cat")):
             os.environ.setdefault(name, value)
         self.bashwrapper = Bash(stdout=1, stderr=2)  # bash_kernel's name for it
+        self.bashwrapper.ask(COMMANDS)
         signal.signal(signal.SIGINT, self._on_sigint)
 
     def _on_sigint(self, signum, frame):
@@ -79,6 +82,17 @@ class BashKernel(StockKernel):
     def _replace(self):
         self.bashwrapper.forget()
         self.bashwrapper = Bash(stdout=1, stderr=2)
+        self.bashwrapper.ask(COMMANDS)
+
+    def show(self, content: dict):
+        """Publish a display_data message, or an update of one that was shown under its display_id.
+        Called by whichever thread reads the output."""
+        pub, name = self.iopub_thread, content.get("transient", {}).get("display_id")
+        kind = "update_display_data" if name in self._known_display_ids else "display_data"
+        self._known_display_ids |= {name} if name is not None else set()
+        msg = self.session.msg(kind, content, parent=sys.stderr.current_parent)
+        frames = self.session.serialize(msg, ident=self._topic(kind))
+        pub.put_behind(partial(pub._really_send, frames))
 
     def _failed(self, name: str, value: str) -> dict:
         """Publish an error and return the execute_reply for it."""

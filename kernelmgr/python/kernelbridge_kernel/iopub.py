@@ -122,6 +122,13 @@ class IOPub(IOPubThread):
         else:
             self._wake()
 
+    def put_behind(self, f):
+        """Queue a call like schedule() but never wait: for who reads a captured descriptor."""
+        with self._lock:
+            self._items.append((0, f))
+            self._run = None
+        self._wake()
+
     def send_multipart(self, msg, *args, **kwargs):
         """Queue a whole message."""
         cost = _MESSAGE_COST + sum(len(frame) for frame in msg)
