@@ -196,6 +196,36 @@ def test_own_variables_and_directory(bash: RawKernel, tmp_path: Path) -> None:
     before = bash.run(show).stdout
     env = {"plain": NASTY, "list": "", "map": "x", "number": "abc", "old": "0123456789" * 10_000, "new": "1"}
     code = f"python3 -c 'import os; print([os.environ[n] for n in {json.dumps(list(env))}])'"
+    out = bash.run(f"echo $?; pwd; {code}; unset old; new=2; cd /; false", meta={"env": env, "cwd": str(odd)})
+    assert ended(out) == (f"1\n{odd}\n{list(env.values())}\n", "", "1")
+    assert ended(bash.run("echo $?"))[0] == "1\n"
+    assert bash.run(show).stdout == before
+    assert "declare -a list" in before
+
+
+@pytest.mark.parametrize(
+    ("meta", "why"),
+    [
+        ({"cwd": "/nonexistent", "env": {"KB": "1"}}, "cd: /nonexistent: No such file or directory"),
+        ({"env": {"KB": "1", "UID": "7"}}, "unset: UID: cannot unset: readonly variable"),
+        (
+            {"env": {"KB": "1", "no-name": "7"}},
+            "environment variable 'no-name': not a name that bash can hold",
+        ),
+        ({"env": {"KB": 1}}, "environment variable KB: the value must be a string without NUL"),
+        ({"cwd": "relative"}, "metadata.kernelbridge.cwd must be an absolute path"),
+    ],
+)
+def test_what_bash_refuses(bash: RawKernel, meta: dict, why: str) -> None:
+    out = bash.run("echo not run", meta=meta)
+    assert ended(out) == ("", "", why)
+    assert out.errors[0]["ename"] == "bash"
+    assert ended(bash.run("echo [$KB]; pwd")) == (f"[]\n{bash.cwd}\n", "", "ok")
+
+
+def test_pictures(bash: RawKernel) -> None:
+    image = b"\x89PNG\r\n\x1a\n" + bytes(99)
+    (bash.cwd / "a.png").write_bytes(image)
     out = bash.run(
         "echo a; display <a.png; echo err >&2; echo '<b>1</b>' | displayHTML kb; echo 2 | displayHTML kb"
     )
