@@ -258,9 +258,9 @@ def test_input_that_ends(gw: Gateway) -> None:
 
 
 def test_input_where_nobody_answers(gw: Gateway) -> None:
-    """It raises at once, as at the end of a file."""
+    """It raises at once: in Daytona's dialect as at the end of a file, as there."""
     answer = wait_run(gw, "input('prompt')")
-    assert (answer["how"], answer["error"]["name"]) == ("error", "EOFError")
+    assert (answer["how"], answer["error"]["name"]) == ("error", "StdinNotImplementedError")
     frames, close, _ = daytona(gw, {"code": "input('prompt')"})
     assert [f["name"] for f in frames if f["type"] == "error"] == ["EOFError"]
     assert close == 1000
