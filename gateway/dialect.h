@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buf;
 struct gw_core;
 struct gw_http;
 struct gw_ws;
@@ -100,6 +101,10 @@ void *gw_ws_data(const struct gw_ws *c);
 int gw_ws_send(struct gw_ws *c, const void *ptr, size_t len);
 /* The same for JSON, which is taken. */
 int gw_ws_send_json(struct gw_ws *c, json_t *json);
+/* The same without a copy where it is large: b begins with GW_WS_ROOM bytes of any kind, then the
+ * message.  b is empty after it.  A large message goes in fragments. */
+#define GW_WS_ROOM 10
+int gw_ws_send_buf(struct gw_ws *c, struct buf *b);
 /* Send what is queued, then a close frame (reason is cut to 123 bytes).  No message follows;
  * closed comes when the peer has answered or after a few seconds. */
 void gw_ws_close(struct gw_ws *c, int code, const char *reason);

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "wire/base/buf.h"
+#include "wire/base/mem.h"
+
 #define PIECE_MIN 4096
 #define PIECE_BIG 65536 /* once this much waits, small puts share larger pieces */
 
@@ -15,8 +18,18 @@ struct gw_outq_piece {
 	size_t off; /* sent already */
 	size_t len; /* filled, from 0 */
 	size_t cap;
-	char data[];
+	size_t room; /* of a taken one: where it began */
+	char *data;  /* inside, or taken */
+	char inside[];
 };
+
+static void
+free_piece(struct gw_outq_piece *p)
+{
+	if (p->data != p->inside)
+		free(p->data);
+	free(p);
+}
 
 void
 gw_outq_init(struct gw_outq *q, size_t max_bytes)
@@ -31,9 +44,19 @@ gw_outq_fini(struct gw_outq *q)
 
 	for (; p != NULL; p = next) {
 		next = p->next;
-		free(p);
+		free_piece(p);
 	}
 	gw_outq_init(q, q->max_bytes);
+}
+
+static void
+append(struct gw_outq *q, struct gw_outq_piece *p)
+{
+	if (q->tail != NULL)
+		q->tail->next = p;
+	else
+		q->head = p;
+	q->tail = p;
 }
 
 static struct gw_outq_piece *
@@ -47,12 +70,8 @@ add_piece(struct gw_outq *q, size_t need)
 	p = malloc(sizeof(*p) + cap); /* may be refused: a client chose how far it is behind */
 	if (p == NULL)
 		return NULL;
-	*p = (struct gw_outq_piece){.cap = cap};
-	if (q->tail != NULL)
-		q->tail->next = p;
-	else
-		q->head = p;
-	q->tail = p;
+	*p = (struct gw_outq_piece){.cap = cap, .data = p->inside};
+	append(q, p);
 	return p;
 }
 
@@ -76,6 +95,36 @@ gw_outq_put(struct gw_outq *q, const void *a, size_t an, const void *b, size_t b
 	p->len += an + bn;
 	q->bytes += an + bn;
 	return 0;
+}
+
+int
+gw_outq_take(struct gw_outq *q, struct buf *b, size_t room)
+{
+	struct gw_outq_piece *p;
+
+	assert(b->cap > 0 && b->len > room);
+	if (b->len - room > q->max_bytes - q->bytes)
+		return -EMSGSIZE;
+	p = mem_new(sizeof(*p));
+	/* full, so that nothing is put behind it */
+	*p = (struct gw_outq_piece){
+	    .off = room, .len = b->len, .cap = b->len, .room = room, .data = b->data};
+	append(q, p);
+	q->bytes += b->len - room;
+	buf_init(b, b->max);
+	return 0;
+}
+
+bool
+gw_outq_first_taken(const struct gw_outq *q, struct gw_outq_taken *ret)
+{
+	const struct gw_outq_piece *p = q->head;
+
+	if (p == NULL || p->data == p->inside)
+		return false;
+	*ret = (struct gw_outq_taken){
+	    .at = p->data + p->off, .left = p->len - p->off, .begun = p->off > p->room};
+	return true;
 }
 
 size_t
@@ -109,6 +158,6 @@ gw_outq_drop(struct gw_outq *q, size_t n)
 		q->head = p->next;
 		if (q->head == NULL)
 			q->tail = NULL;
-		free(p);
+		free_piece(p);
 	}
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buf;
 struct gw_outq_piece;
 struct iovec;
 
@@ -25,6 +26,21 @@ void gw_outq_fini(struct gw_outq *q);
 /* Append a[0..an) and b[0..bn), copied, next to each other.  Returns 0; -EMSGSIZE past the ceiling
  * or -ENOMEM, and then nothing was taken. */
 int gw_outq_put(struct gw_outq *q, const void *a, size_t an, const void *b, size_t bn);
+
+/* Append what b holds after its first room bytes, without a copy: b is empty after it, and its
+ * memory goes when it is sent.  Returns 0, or -EMSGSIZE past the ceiling: then b is as it was. */
+int gw_outq_take(struct gw_outq *q, struct buf *b, size_t room);
+
+/* What is first, where it was taken. */
+struct gw_outq_taken {
+	char *
+	    at; /* what is left to send; what was sent or room lies before it, to be written over */
+	size_t left; /* bytes */
+	bool begun;  /* some of it was sent */
+};
+
+/* Returns false where nothing is first, or it was put. */
+bool gw_outq_first_taken(const struct gw_outq *q, struct gw_outq_taken *ret);
 
 /* Point up to max vectors at what is first.  Returns how many; lent until the queue changes. */
 size_t gw_outq_vec(const struct gw_outq *q, struct iovec *ret, size_t max);

@@ -31,7 +31,11 @@
 #define HEAD_MAX       (4U << 10)
 #define STRANGER_MAX   (64U << 10) /* bytes of a message before a late token came */
 
-enum { OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9 };
+#define FRAGMENT_MIN   (256U << 10) /* a larger message is not copied, and leaves in fragments */
+#define FRAGMENT_MAX   (256U << 10)
+#define FRAME_HEAD_MAX GW_WS_ROOM
+
+enum { OP_MORE = 0, OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, FIN = 0x80 };
 
 struct gw_ws {
 	struct list node; /* of websockets */
@@ -68,15 +72,13 @@ kill_socket(struct gw_ws *c, const char *why)
 		(void)shutdown(lws_get_socket_fd(c->wsi), SHUT_RDWR);
 }
 
-static void
-put_frame(struct gw_ws *c, int opcode, const void *a, size_t an, const void *b, size_t bn)
+/* Write the head of an unmasked frame (RFC 6455, section 5.2).  Returns its length. */
+static size_t
+make_frame(unsigned char ret[FRAME_HEAD_MAX], int first_byte, size_t len)
 {
-	static struct gw_edge_warn warn;
-	unsigned char head[10 + 2], *p = head;
-	size_t len = an + bn;
-	uint64_t held;
+	unsigned char *p = ret;
 
-	*p++ = (unsigned char)(0x80 | opcode); /* final, unmasked: RFC 6455, section 5.2 */
+	*p++ = (unsigned char)first_byte;
 	if (len < 126) {
 		*p++ = (unsigned char)len;
 	} else {
@@ -86,19 +88,56 @@ put_frame(struct gw_ws *c, int opcode, const void *a, size_t an, const void *b, 
 		while (n-- > 0)
 			*p++ = (unsigned char)(len >> (8 * n));
 	}
-	assert(an <= 2);
-	if (an > 0)
-		memcpy(p, a, an);
-	if (gw_outq_put(&c->out, head, (size_t)(p - head) + an, b, bn) < 0) {
-		c->closing = true;
-		if (gw_edge_may_warn(c->s, &warn, &held))
-			log_warn(&c->id,
-			         "client is too far behind, connection dropped bytes=%zu",
-			         c->out.bytes);
-		kill_socket(c, "too far behind");
+	return (size_t)(p - ret);
+}
+
+/* rc is what the queue said: after a refusal the client is given up. */
+static void
+queued(struct gw_ws *c, int rc)
+{
+	static struct gw_edge_warn warn;
+	uint64_t held;
+
+	if (rc == 0) {
+		loop_task_post(&c->turn);
 		return;
 	}
-	loop_task_post(&c->turn);
+	c->closing = true;
+	if (gw_edge_may_warn(c->s, &warn, &held))
+		log_warn(&c->id, "client is too far behind, connection dropped bytes=%zu",
+		         c->out.bytes);
+	kill_socket(c, "too far behind");
+}
+
+static void
+put_frame(struct gw_ws *c, int opcode, const void *a, size_t an, const void *b, size_t bn)
+{
+	unsigned char head[FRAME_HEAD_MAX + 2];
+	size_t n = make_frame(head, FIN | opcode, an + bn);
+
+	assert(an <= 2);
+	if (an > 0)
+		memcpy(head + n, a, an);
+	queued(c, gw_outq_put(&c->out, head, n + an, b, bn));
+}
+
+/* What to write next: a piece of whole frames, or a fragment of a large message (section 5.4),
+ * whose head goes over what was sent before it.  Returns the bytes of the queue in it, 0: none. */
+static size_t
+next_piece(const struct gw_ws *c, struct iovec *ret)
+{
+	unsigned char head[FRAME_HEAD_MAX];
+	struct gw_outq_taken t;
+	size_t n;
+	size_t len;
+
+	if (!gw_outq_first_taken(&c->out, &t))
+		return gw_outq_vec(&c->out, ret, 1) == 1 ? ret->iov_len : 0;
+	len = t.left < FRAGMENT_MAX ? t.left : FRAGMENT_MAX;
+	n = make_frame(head, (len == t.left ? FIN : 0) | (t.begun ? OP_MORE : OP_TEXT), len);
+	memcpy(t.at - n, head, n);
+	*ret = (struct iovec){.iov_base = t.at - n, .iov_len = n + len};
+	return len;
 }
 
 /* Hand pieces to libwebsockets for as long as the socket takes them whole. */
@@ -106,15 +145,16 @@ static void
 flush(struct gw_ws *c)
 {
 	struct iovec piece;
+	size_t n;
 
 	while (c->wsi != NULL && !lws_partial_buffered(c->wsi) &&
-	       gw_outq_vec(&c->out, &piece, 1) == 1) {
+	       (n = next_piece(c, &piece)) > 0) {
 		if (lws_write(c->wsi, piece.iov_base, piece.iov_len, LWS_WRITE_HTTP) < 0) {
 			c->closing = true;
 			kill_socket(c, "the client is gone");
 			return;
 		}
-		gw_outq_drop(&c->out, piece.iov_len);
+		gw_outq_drop(&c->out, n);
 		if (!c->s->stopping)
 			c->moved_ms = loop_now_ms(c->s->cfg.lp);
 	}
@@ -133,16 +173,37 @@ on_turn(void *arg)
 	flush(arg);
 }
 
+static int
+sent(struct gw_ws *c)
+{
+	c->out_n++;
+	if (c->out.bytes >= c->s->cfg.send_high_bytes)
+		c->full = true;
+	return c->full ? -EAGAIN : 0;
+}
+
 int
 gw_ws_send(struct gw_ws *c, const void *ptr, size_t len)
 {
 	if (c->closing)
 		return 0;
 	put_frame(c, OP_TEXT, NULL, 0, ptr, len);
-	c->out_n++;
-	if (c->out.bytes >= c->s->cfg.send_high_bytes)
-		c->full = true;
-	return c->full ? -EAGAIN : 0;
+	return sent(c);
+}
+
+int
+gw_ws_send_buf(struct gw_ws *c, struct buf *b)
+{
+	int rc = 0;
+
+	if (!c->closing && b->len - GW_WS_ROOM > FRAGMENT_MIN) {
+		queued(c, gw_outq_take(&c->out, b, GW_WS_ROOM));
+		rc = sent(c);
+	} else {
+		rc = gw_ws_send(c, b->data + GW_WS_ROOM, b->len - GW_WS_ROOM);
+	}
+	buf_consume(b, b->len);
+	return rc;
 }
 
 int

@@ -99,14 +99,17 @@ run_free(struct run *r)
 static int
 on_event(struct gw_sink *sink, const struct gw_event *ev)
 {
+	static const char room[GW_WS_ROOM];
 	struct run *r = list_entry(sink, struct run, sink);
 	struct session *s = r->s;
-	int rc = gw_native_events_encode(&s->out, gw_exec_id(r->exec), ev);
+	int rc = buf_append(&s->out, room, sizeof(room));
 
+	if (rc == 0)
+		rc = gw_native_events_encode(&s->out, gw_exec_id(r->exec), ev);
 	if (ev->kind == GW_EV_DONE)
 		run_free(r);
 	if (rc == 0)
-		rc = gw_ws_send(s->ws, s->out.data, s->out.len);
+		rc = gw_ws_send_buf(s->ws, &s->out);
 	else
 		gw_ws_close(s->ws, CLOSE_FAILED, "an event is too large to send");
 	if (s->out.cap > KEEP_BYTES)

@@ -15,12 +15,14 @@ struct bulk_check {
 	size_t want_len;
 	size_t at;       /* bytes that were right so far */
 	size_t messages; /* that had the key */
+	bool open;       /* the message goes on inside the value */
+	bool escaped;    /* open: and with a character after a backslash */
 	bool wrong;
 };
 
-/* One JSON text; what has no such key, or no string there, counts for nothing.  Only the key's
- * first place in it is looked at. */
-void bulk_check_take(struct bulk_check *c, const char *json, size_t len);
+/* The first part of a JSON text, or a later one.  A text whose first part has no such key, or no
+ * string there, counts for nothing.  Only the key's first place is looked at. */
+void bulk_check_take(struct bulk_check *c, const char *json, size_t len, bool begins);
 
 /* Monotonic clock. */
 uint64_t bulk_now_us(void);

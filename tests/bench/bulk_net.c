@@ -127,7 +127,8 @@ send_frame(const struct conn *c, const char *text)
 	send_all(c, frame, 8 + len);
 }
 
-/* The next frame's opcode; *ret points at its payload of *ret_len bytes until the next call. */
+/* The next frame's opcode, 0 for what continues a message; *ret points at its payload of *ret_len
+ * bytes until the next call. */
 static unsigned
 next_frame(struct conn *c, const char **ret, size_t *ret_len)
 {
@@ -180,11 +181,14 @@ run_ws(struct conn *c, const char *request, const char *last, struct bulk_check 
 
 	send_frame(c, request);
 	for (;;) {
-		if (next_frame(c, &data, &len) == OP_CLOSE)
+		unsigned op = next_frame(c, &data, &len);
+
+		if (op == OP_CLOSE)
 			bulk_die("closed");
-		if (memmem(data, len < 256 ? len : 256, last, strlen(last)) != NULL)
+		if (op == OP_TEXT &&
+		    memmem(data, len < 256 ? len : 256, last, strlen(last)) != NULL)
 			break;
-		bulk_check_take(check, data, len);
+		bulk_check_take(check, data, len, op == OP_TEXT);
 	}
 	return bulk_now_us() - from;
 }
@@ -235,22 +239,22 @@ chunk_size(struct conn *c)
 	return n;
 }
 
-/* Check the whole lines of text[0..have) and move what is left to its start. */
-static size_t
-take_lines(struct bulk_check *check, char *text, size_t scanned, size_t have)
+/* Check text[0..len), which begins a line or goes on with one.  Returns whether the next begins. */
+static bool
+take_lines(struct bulk_check *check, const char *text, size_t len, bool begins)
 {
-	size_t from = 0;
-	char *nl;
+	const char *nl;
 
-	while ((nl = memchr(text + scanned, '\n', have - scanned)) != NULL) {
-		size_t next = (size_t)(nl + 1 - text);
+	while (len > 0) {
+		size_t n =
+		    (nl = memchr(text, '\n', len)) != NULL ? (size_t)(nl + 1 - text) : len;
 
-		bulk_check_take(check, text + from, next - from);
-		from = scanned = next;
+		bulk_check_take(check, text, n, begins);
+		begins = nl != NULL;
+		text += n;
+		len -= n;
 	}
-	if (from > 0)
-		memmove(text, text + from, have - from);
-	return have - from;
+	return begins;
 }
 
 uint64_t
@@ -258,13 +262,10 @@ bulk_e2b(int port, const char *token, const char *code, size_t len, struct bulk_
 {
 	struct conn c = {0};
 	char body[2048], head[1024];
-	char *text = calloc(ROOM, 1);
-	size_t have = 0, n;
+	bool begins = true;
+	size_t n;
 	uint64_t took;
 
-	if (text == NULL)
-		bulk_die("memory");
-	memset(text, 1, ROOM);
 	make_request(body, sizeof(body), "", code, len);
 	(void)snprintf(head, sizeof(head),
 	               "POST /execute HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nX-Access-Token: %s\r\n"
@@ -276,17 +277,11 @@ bulk_e2b(int port, const char *token, const char *code, size_t len, struct bulk_
 	send_all(&c, body, strlen(body));
 	read_head(&c, "HTTP/1.1 200");
 	while ((n = chunk_size(&c)) > 0) {
-		size_t scanned = have;
-
 		need(&c, n + 2);
-		if (n > ROOM - have)
-			bulk_die("a line is too large");
-		memcpy(text + have, c.in + c.at, n);
+		begins = take_lines(check, c.in + c.at, n, begins);
 		c.at += n + 2;
-		have = take_lines(check, text, scanned, have + n);
 	}
 	took = bulk_now_us() - took;
-	free(text);
 	disconnect(&c);
 	return took;
 }

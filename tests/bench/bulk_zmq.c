@@ -55,7 +55,7 @@ on_message(void *arg, const struct wire_msg *m)
 {
 	struct direct *d = arg;
 
-	bulk_check_take(d->check, m->raw[CONTENT].ptr, m->raw[CONTENT].len);
+	bulk_check_take(d->check, m->raw[CONTENT].ptr, m->raw[CONTENT].len, true);
 }
 
 static void
@@ -127,7 +127,7 @@ on_frames(void *arg, enum wire_channel_kind kind, const struct wire_slice *frame
 		d->idle = d->idle || (holds(header[CONTENT], "\"idle\"") &&
 		                      (!d->running || holds(header[1], "\"execute_request\"")));
 	else if (d->running)
-		bulk_check_take(d->check, header[CONTENT].ptr, header[CONTENT].len);
+		bulk_check_take(d->check, header[CONTENT].ptr, header[CONTENT].len, true);
 	if (d->running && d->idle && d->replied)
 		end(d);
 	else if (!d->running && d->idle && d->replied)

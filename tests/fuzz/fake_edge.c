@@ -256,6 +256,15 @@ gw_ws_send(struct gw_ws *c, const void *ptr, size_t len)
 }
 
 int
+gw_ws_send_buf(struct gw_ws *c, struct buf *b)
+{
+	int rc = gw_ws_send(c, b->data + GW_WS_ROOM, b->len - GW_WS_ROOM);
+
+	buf_consume(b, b->len);
+	return rc;
+}
+
+int
 gw_ws_send_json(struct gw_ws *c, json_t *json)
 {
 	assert(c->close_code == 0);

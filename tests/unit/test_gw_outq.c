@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "gateway/outq.h"
+#include "wire/base/buf.h"
 #include "wire/base/mem.h"
 
 static void
@@ -82,6 +83,64 @@ past_the_ceiling_nothing_is_taken(void **state)
 	assert_int_equal(q.bytes, 0);
 }
 
+static void
+what_is_taken_is_not_copied(void **state)
+{
+	struct gw_outq_taken t;
+	struct gw_outq q;
+	struct iovec v[4];
+	struct buf b;
+	const char *data;
+
+	(void)state;
+	gw_outq_init(&q, 20);
+	buf_init(&b, 100);
+	assert_int_equal(buf_append(&b, "--message", 9), 0);
+	data = b.data;
+	assert_int_equal(gw_outq_put(&q, "before", 6, NULL, 0), 0);
+	assert_int_equal(gw_outq_take(&q, &b, 2), 0);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(gw_outq_put(&q, "after", 5, NULL, 0), 0);
+	assert_int_equal(q.bytes, 18);
+	assert_int_equal(gw_outq_vec(&q, v, 4), 3);
+	assert_ptr_equal(v[1].iov_base, data + 2);
+	assert_false(gw_outq_first_taken(&q, &t));
+	gw_outq_drop(&q, 6);
+	assert_true(gw_outq_first_taken(&q, &t));
+	assert_ptr_equal(t.at, data + 2);
+	assert_int_equal(t.left, 7);
+	assert_false(t.begun);
+	gw_outq_drop(&q, 3);
+	assert_true(gw_outq_first_taken(&q, &t));
+	assert_int_equal(t.left, 4);
+	assert_true(t.begun);
+	gw_outq_drop(&q, 4);
+	assert_false(gw_outq_first_taken(&q, &t));
+	assert_int_equal(gw_outq_vec(&q, v, 4), 1);
+	assert_memory_equal(v[0].iov_base, "after", 5);
+	gw_outq_fini(&q);
+	assert_false(gw_outq_first_taken(&q, &t));
+	buf_fini(&b);
+}
+
+static void
+nothing_is_taken_past_the_ceiling(void **state)
+{
+	struct gw_outq q;
+	struct buf b;
+
+	(void)state;
+	gw_outq_init(&q, 8);
+	buf_init(&b, 100);
+	assert_int_equal(buf_append(&b, "-123456789", 10), 0);
+	assert_int_equal(gw_outq_take(&q, &b, 1), -EMSGSIZE);
+	assert_int_equal(b.len, 10);
+	assert_int_equal(q.bytes, 0);
+	assert_int_equal(gw_outq_take(&q, &b, 2), 0);
+	gw_outq_fini(&q); /* with it in the queue */
+	buf_fini(&b);
+}
+
 int
 main(void)
 {
@@ -89,6 +148,8 @@ main(void)
 	    cmocka_unit_test(what_goes_in_comes_out),
 	    cmocka_unit_test(a_put_is_never_torn),
 	    cmocka_unit_test(past_the_ceiling_nothing_is_taken),
+	    cmocka_unit_test(what_is_taken_is_not_copied),
+	    cmocka_unit_test(nothing_is_taken_past_the_ceiling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@
 #include "wire/base/loop.h"
 
 #define DEADLINE_MS 20000
+#define BIG         600000 /* bytes of a message that is not copied */
 #define UPGRADE                                                                                \
 	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"           \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -106,6 +107,25 @@ ws_opened(struct gw_core *core, struct gw_ws *c)
 	assert_string_equal(gw_ws_header(c, "host"), "localhost");
 }
 
+/* A message that is taken, and one behind it. */
+static void
+send_big(struct gw_ws *c)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	for (size_t i = 0; i < GW_WS_ROOM; i++)
+		(void)buf_append(&b, "-", 1);
+	while (b.len < GW_WS_ROOM + BIG)
+		(void)buf_append(&b, "0123456789", 10);
+	assert_int_equal(gw_ws_send_buf(c, &b), -EAGAIN);
+	assert_int_equal(b.len, 0);
+	for (size_t i = 0; i <= GW_WS_ROOM; i++)
+		(void)buf_append(&b, "<", 1);
+	assert_int_equal(gw_ws_send_buf(c, &b), -EAGAIN);
+	buf_fini(&b);
+}
+
 static void
 ws_message(struct gw_core *core, struct gw_ws *c, const char *msg, size_t len, bool binary)
 {
@@ -115,6 +135,8 @@ ws_message(struct gw_core *core, struct gw_ws *c, const char *msg, size_t len, b
 		(void)gw_ws_send(c, "last", 4);
 		gw_ws_close(c, 4008, "over");
 		(void)gw_ws_send(c, "lost", 4);
+	} else if (len == 3 && memcmp(msg, "big", 3) == 0) {
+		send_big(c);
 	} else {
 		(void)gw_ws_send(c, msg, len);
 	}
@@ -531,6 +553,56 @@ open_ends(void **state)
 	(void)close(ws);
 }
 
+/* What a client puts together again from the frames at the start of b; *ret_frames are counted. */
+static size_t
+unframe(const struct buf *b, char *ret, size_t room, size_t *ret_frames)
+{
+	const unsigned char *p = (const unsigned char *)b->data;
+	size_t total = 0;
+	bool last = false;
+
+	for (*ret_frames = 0; !last; (*ret_frames)++) {
+		size_t len = p[1];
+		int n = len == 127 ? 8 : len == 126 ? 2 : 0;
+
+		assert_int_equal(p[0] & 0x7F, *ret_frames == 0 ? 1 : 0); /* text, then more */
+		last = (p[0] & 0x80) != 0;
+		if (n > 0)
+			len = 0;
+		for (int i = 0; i < n; i++)
+			len = len << 8 | p[2 + i];
+		assert_true(total + len <= room);
+		memcpy(ret + total, p + 2 + n, len);
+		total += len;
+		p += 2 + n + len;
+	}
+	return total;
+}
+
+/* A large message comes in fragments, all of it, and before what was sent after it. */
+static void
+a_large_message_goes_in_fragments(void **state)
+{
+	static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST UPGRADE "\r\n";
+	static const char big[] = "\x81\x83\0\0\0\0big";
+	static char got[BIG];
+	struct rig *r = *state;
+	int fd = dial(r);
+	size_t frames;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	talk(r, fd, upgrade, strlen(upgrade), "\r\n\r\n", &b);
+	buf_consume(&b, b.len);
+	talk(r, fd, big, sizeof(big) - 1, "\x81\x01<", &b);
+	assert_int_equal(unframe(&b, got, sizeof(got), &frames), BIG);
+	assert_true(frames > 1);
+	for (size_t i = 0; i < BIG; i++)
+		assert_int_equal(got[i], '0' + i % 10);
+	buf_fini(&b);
+	(void)close(fd);
+}
+
 int
 main(void)
 {
@@ -543,6 +615,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_client_that_leaves_is_noticed, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_stream_waits_for_its_reader, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_websocket_talks_and_ends, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(a_large_message_goes_in_fragments, set_up,
+	                                    tear_down),
 	    cmocka_unit_test_setup_teardown(strangers_get_little, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(too_many_are_told, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(an_answer_outlives_the_order_to_stop, set_up,
