@@ -156,7 +156,6 @@ no_envd(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
  * that create hands out (protocols: E2B, 1). */
 #define USER GW_ACCESS_USER
 #define ANY  GW_ACCESS_SANDBOX
-#define OPEN GW_ACCESS_PUBLIC
 
 /* clang-format off */
 #define SANDBOX_ROWS(base) \
@@ -184,10 +183,10 @@ static const struct gw_route contexts[] = {
 
 static const struct gw_route execute[] = {
 	{"POST", "/execute",                       ANY,  gw_e2b_execute, NULL, NULL, NULL},
-	{"GET",  "/files",                         OPEN, no_envd,        NULL, NULL, NULL},
-	{"POST", "/files",                         OPEN, no_envd,        NULL, NULL, NULL},
-	{"POST", "/process.Process/{call}",        OPEN, no_envd,        NULL, NULL, NULL},
-	{"POST", "/filesystem.Filesystem/{call}",  OPEN, no_envd,        NULL, NULL, NULL},
+	{"GET",  "/files",                         ANY,  no_envd,        NULL, NULL, NULL},
+	{"POST", "/files",                         ANY,  no_envd,        NULL, NULL, NULL},
+	{"POST", "/process.Process/{call}",        ANY,  no_envd,        NULL, NULL, NULL},
+	{"POST", "/filesystem.Filesystem/{call}",  ANY,  no_envd,        NULL, NULL, NULL},
 	{NULL, NULL, GW_ACCESS_DENY, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -33,7 +33,7 @@ def write_fakes(jupyter_path: Path, slow: Path) -> None:
     }
     for name, env in starts.items():
         mode = "message" if name == "fake-message" else "signal"
-        waits = {"kernelbridge": {"waits": name != "fake-oldpub"}}
+        waits = {"kernelbridge": {"waits": name != "fake-oldpub", "env": True}}
         argv = [str(fake_binary()), "-f", "{connection_file}"]
         write_spec(jupyter_path, name, argv, env=env, interrupt_mode=mode, metadata=waits)
 

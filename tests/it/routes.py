@@ -14,6 +14,19 @@ ROW = re.compile(
 DEFINE = re.compile(r'#define\s+(\w+)\s+(?:"([^"]*)"|GW_ACCESS_(\w+))\s*(?:/\*.*)?$', re.M)
 
 
+MACRO = re.compile(r"#define (\w+)\((\w+)\) \\\n((?:.*\\\n)*.*)")
+
+
+def expanded(text: str) -> str:
+    """A source with the rows of its macros of one argument, a string, once for each use."""
+    for name, parameter, body in MACRO.findall(text):
+        text = text.replace(body, "")
+        for argument in re.findall(rf'{name}\("([^"]*)"\)', text):
+            joined = re.sub(rf'\b{parameter} "', f'"{argument}', body)
+            text += re.sub(rf"\b{parameter}\b", f'"{argument}"', joined)
+    return text
+
+
 @dataclass(frozen=True)
 class Route:
     """One row: method or WS, path template, access as in enum gw_access."""
@@ -34,7 +47,7 @@ def all_routes() -> list[Route]:
     """Every row of every dialect."""
     found = []
     for source in sorted((ROOT / "gateway" / "dialects").glob("*.c")):
-        text = source.read_text()
+        text = expanded(source.read_text())
         names = {name: path or access for name, path, access in DEFINE.findall(text)}
         for row in ROW.finditer(text):
             access = row["access"].removeprefix("GW_ACCESS_")
