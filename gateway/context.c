@@ -196,6 +196,8 @@ start_kernel(struct gw_ctx *c, struct err *err)
 	gw_metric[GW_M_KERNEL_STARTS]++;
 	c->starts++;
 	c->unasked = 0;
+	c->asked = 0;
+	c->surrounded = false;
 	seat->ctx = c;
 	seat->home = gw_home_hold(c->sandbox->folder);
 	c->seat = seat;

@@ -55,8 +55,11 @@ struct gw_ctx {
 	bool is_default;
 	bool provisional; /* it goes when its first kernel cannot start */
 	unsigned queue_n;
-	unsigned starts;  /* kernels started so far */
-	unsigned unasked; /* counts that this kernel gave to runs of ours: see exec_around.h */
+	unsigned starts; /* kernels started so far */
+	/* Counts that this kernel gave to runs of ours: see exec_msg.c. */
+	json_int_t unasked;
+	json_int_t asked; /* what it counted when it last ran a client's code */
+	bool surrounded;  /* it has run code of ours since */
 };
 
 struct gw_ctx_request {

@@ -24,15 +24,12 @@ gw_exec_around_needed(const struct gw_exec *ex)
 	return (ex->envs != NULL || ex->cwd != NULL) && !km_kernel_spec(ex->kernel)->takes_env;
 }
 
-/* Kernels that ignore `silent` announce our request, and count it. */
 static void
 on_message(void *arg, const struct wire_msg *m)
 {
 	struct gw_exec *ex = arg;
 
-	if (strcmp(m->type, "execute_input") == 0)
-		ex->ctx->unasked++;
-	else if (strcmp(m->type, "error") == 0 && !ex->ended)
+	if (strcmp(m->type, "error") == 0 && !ex->ended)
 		gw_exec_msg_error(ex, m->content, m->metadata);
 }
 
@@ -60,6 +57,7 @@ send_code(struct gw_exec *ex, struct buf *code, const struct wire_req_ops *ops)
 	              json_stringn_nocheck(code->data, code->len), "silent", 1, "store_history",
 	              0, "user_expressions", "allow_stdin", 0, "stop_on_error", 1);
 
+	ex->ctx->surrounded = true;
 	ex->req = km_kernel_execute(ex->kernel, content, NULL, ops, ex);
 	json_decref(content);
 }

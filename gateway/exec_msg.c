@@ -16,6 +16,19 @@ text_of(const json_t *content, const char *key)
 	return s != NULL ? s : "";
 }
 
+/* How many of the n that the kernel has counted were code of ours around a client's.  Some
+ * kernels count such silent requests (JJava) and some do not, whether they announce them (Deno,
+ * IRkernel) or not.  A client's code counts one, so what is more was ours. */
+static json_int_t
+counted_of_ours(struct gw_ctx *c, json_int_t n)
+{
+	if (c->surrounded && n > c->asked + 1)
+		c->unasked += n - c->asked - 1;
+	c->surrounded = false;
+	c->asked = n;
+	return c->unasked;
+}
+
 static void
 started(struct gw_exec *ex, const json_t *content)
 {
@@ -24,7 +37,7 @@ started(struct gw_exec *ex, const json_t *content)
 
 	if (ex->count != 0)
 		return;
-	n -= ex->ctx->unasked;
+	n -= counted_of_ours(ex->ctx, n);
 	ex->count = n > 0 ? n : 1;
 	ev.count = ex->count;
 	gw_exec_append(ex, &ev);
