@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # what install-kernels sets
-# java: JJava from PyPI; Java itself from Debian. One kernelspec per Java below /usr/lib/jvm that has
-# the compiler: java is Debian's default, java21 and the like are the others.
+# java: JJava from PyPI behind our own main class; Java itself from Debian. One kernelspec per Java
+# below /usr/lib/jvm that has the compiler: java is Debian's default, java21 and the like the others.
 #
 # JJava's own launcher starts a second JVM; here there is one. Its flags: a start in little time and
-# memory, and the packages that JJava and the language table's `enter` and `leave` look into.
+# memory, and the packages that JJava and our classes look into. $prefix/java holds the jar.
 
 java_source=$root/kernelmgr/kernels/java
 
@@ -13,10 +13,10 @@ install_java() {
 	local -A taken=()
 	need_apt default-jre-headless
 	want=$(hash_of "$venv_made" -- "$java_source" "${BASH_SOURCE[0]}")
-	if ! stamped "$prefix/venv/.java" "$want"; then
+	if ! stamped "$prefix/java/.jar" "$want"; then
 		say "installing the Java kernel"
-		venv_install --no-deps --require-hashes -r "$java_source/requirements.txt"
-		echo "$want" >"$prefix/venv/.java"
+		java_jar "$prefix/java"
+		echo "$want" >"$prefix/java/.jar"
 	fi
 	for home in "$default" /usr/lib/jvm/*/; do
 		home=$(realpath "$home")
@@ -28,6 +28,15 @@ install_java() {
 		taken[$home]=1 taken[$name]=1
 		java_spec "$name" "$home" "$want"
 	done
+}
+
+# java_jar DIR: put jjava.jar there.
+java_jar() {
+	rm -rf "$1"
+	mkdir -p "$1"
+	venv_install --no-deps --require-hashes --target "$1/new" -r "$java_source/requirements.txt"
+	mv "$1/new/share/jupyter/kernels/java/jjava.jar" "$1"
+	rm -rf "$1/new"
 }
 
 # java_can_compile HOME: true where a JVM in HOME has what the kernel needs.
@@ -42,12 +51,12 @@ java_version() {
 
 # java_spec NAME HOME WANT
 java_spec() {
-	local version want
+	local version want classes=$prefix/share/jupyter/kernels/$1/classes
 	version=$(java_version "$2")
-	want=$(hash_of "$2" "$version" "$3" -- "${BASH_SOURCE[0]}")
+	want=$(hash_of "$2" "$version" "$3" -- "$java_source" "${BASH_SOURCE[0]}")
 	put_already "$1" "$want" && return
 	say "putting the kernelspec $1 (Java $version)"
-	put_spec "$1" "JAVA=$2/bin/java" "VERSION=$version" <<-'END'
+	put_spec "$1" "JAVA=$2/bin/java" "VERSION=$version" "CLASSES=$classes" <<-'END'
 		{
 		 "argv": [
 		  "/bin/sh", "-c", "[ -n \"$LC_ALL$LC_CTYPE$LANG\" ] || export LANG=C.UTF-8; exec \"$@\"", "java",
@@ -56,15 +65,21 @@ java_spec() {
 		  "--add-opens=jdk.jshell/jdk.jshell=ALL-UNNAMED",
 		  "--add-opens=java.base/java.util=ALL-UNNAMED",
 		  "--add-opens=java.base/java.lang=ALL-UNNAMED",
-		  "-cp", "@PREFIX@/venv/share/jupyter/kernels/java/jjava.jar",
-		  "org.dflib.jjava.distro.JJava", "{connection_file}"
+		  "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED",
+		  "-cp", "@CLASSES@:@PREFIX@/java/jjava.jar",
+		  "org.dflib.jjava.distro.Kernelbridge", "{connection_file}"
 		 ],
 		 "display_name": "Java @VERSION@",
 		 "language": "java",
 		 "interrupt_mode": "message",
-		 "metadata": {"kernelbridge": {"transport": "tcp", "version": "@VERSION@"}}
+		 "metadata": {"kernelbridge": {
+		  "transport": "tcp", "version": "@VERSION@", "env": true, "waits": true, "stdin_eof": true
+		 }}
 		}
 	END
+	rm -rf "$classes"
+	"$2/bin/java" -m jdk.compiler/com.sun.tools.javac.Main -d "$classes" -cp "$prefix/java/jjava.jar" \
+		--add-exports java.base/jdk.internal.misc=ALL-UNNAMED "$java_source"/src/*.java >&2
 	check "$1" 'System.out.println(6 * 7);' 42
 	put_done "$1" "$want"
 }

@@ -1,0 +1,216 @@
+package org.dflib.jjava.distro;
+
+import java.lang.reflect.Field;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
+import org.dflib.jjava.jupyter.channels.JupyterConnection;
+import org.dflib.jjava.jupyter.channels.ShellChannel;
+import org.dflib.jjava.jupyter.channels.ShellHandler;
+import org.dflib.jjava.jupyter.channels.ShellReplyEnvironment;
+import org.dflib.jjava.jupyter.kernel.KernelConnectionProperties;
+import org.dflib.jjava.jupyter.messages.Message;
+import org.dflib.jjava.jupyter.messages.MessageType;
+import org.dflib.jjava.jupyter.messages.publish.PublishError;
+import org.dflib.jjava.jupyter.messages.reply.ErrorReply;
+import org.dflib.jjava.jupyter.messages.reply.ExecuteReply;
+import org.dflib.jjava.jupyter.messages.request.ExecuteRequest;
+import org.dflib.jjava.jupyter.messages.request.InterruptRequest;
+import org.dflib.jjava.kernel.JavaKernel;
+import org.dflib.jjava.kernel.magics.ClasspathMagic;
+import org.dflib.jjava.kernel.magics.LoadMagic;
+import org.dflib.jjava.kernel.magics.TimeMagic;
+import org.dflib.jjava.maven.MavenDependencyResolver;
+import org.dflib.jjava.maven.magics.LoadFromPomCellMagic;
+import org.dflib.jjava.maven.magics.LoadFromPomLineMagic;
+import org.dflib.jjava.maven.magics.MavenMagic;
+import org.dflib.jjava.maven.magics.MavenRepoMagic;
+
+/**
+ * JJava with what the gateway adds. Started with the connection file, as JJava's own main class is,
+ * and in its package, whose Env that needs.
+ *
+ * <ul>
+ *   <li>An execute_request's metadata {"kernelbridge": {"env": {NAME: VALUE}}} holds for that one
+ *       run and is undone exactly after it; see {@link RunEnv}. A "cwd" there is refused: a JVM
+ *       cannot change its directory.
+ *   <li>Output is not dropped where the client is slow, and lines are sent together; see {@link
+ *       Output}.
+ *   <li>A request is looked for every 4 ms, not every 50.
+ *   <li>An interrupt also stops a loop that never sleeps, in a JVM that can (up to Java 19). JJava
+ *       answers, but leaves it running.
+ * </ul>
+ */
+public final class Kernelbridge {
+    private static final long LOOK_MS = 4;
+    private static final long GRACE_NS = 300_000_000;
+    private static final String EXECUTOR = "jjava-exec-"; // of JJavaExecutionControl's threads
+
+    private static volatile Thread stopper; // of the last interrupt, or null
+
+    public static void main(String[] args) throws Exception {
+        System.setProperty("java.util.logging.SimpleFormatter.format", "[%4$.1s %3$s] %5$s%n");
+        JupyterConnection connection = new JupyterConnection(
+                KernelConnectionProperties.parse(Files.readString(Path.of(args[0]))));
+        connection.getIOPub().setXpubNoDrop(true);
+        for (String channel : new String[] {"shell", "control"}) {
+            set(ShellChannel.class, "sleep", get(JupyterConnection.class, channel, connection), LOOK_MS);
+        }
+
+        JavaKernel kernel = kernel();
+        Output out = Output.replace(kernel.getIO(), false);
+        Output err = Output.replace(kernel.getIO(), true);
+        kernel.onStartup();
+        kernel.addToClasspath(Env.extraClasspath());
+        Env.startupSnippets().forEach(s -> kernel.evalBuilder(s).resolveMagics().eval());
+
+        kernel.becomeHandlerForConnection(connection);
+        ShellHandler<ExecuteRequest> execute = connection.getHandler(MessageType.EXECUTE_REQUEST);
+        connection.setHandler(MessageType.EXECUTE_REQUEST, (env, request) -> {
+            settle();
+            run(env, request, execute);
+            out.send();
+            err.send();
+        });
+        ShellHandler<InterruptRequest> interrupt = connection.getHandler(MessageType.INTERRUPT_REQUEST);
+        connection.setHandler(MessageType.INTERRUPT_REQUEST, (env, request) -> {
+            stopLater();
+            interrupt.handle(env, request);
+        });
+        connection.connect();
+        connection.waitUntilClose();
+    }
+
+    /** As in JJava's main, less the magics that it calls deprecated, and its timeout. */
+    private static JavaKernel kernel() {
+        MavenDependencyResolver maven = new MavenDependencyResolver();
+        TimeMagic time = new TimeMagic();
+        return JavaKernel.builder()
+                .name("JJava")
+                .version("1.0-a8")
+                .extensionsEnabled(Env.extensionsEnabled())
+                .compilerOpts(Env.compilerOpts())
+                .lineMagic("load", new LoadMagic())
+                .lineMagic("classpath", new ClasspathMagic())
+                .lineMagic("time", time)
+                .lineMagic("maven", new MavenMagic(maven))
+                .lineMagic("mavenRepo", new MavenRepoMagic(maven))
+                .lineMagic("loadFromPOM", new LoadFromPomLineMagic(maven))
+                .cellMagic("loadFromPOM", new LoadFromPomCellMagic(maven))
+                .cellMagic("time", time)
+                .build();
+    }
+
+    private static void run(ShellReplyEnvironment env, Message<ExecuteRequest> request,
+            ShellHandler<ExecuteRequest> execute) {
+        Object ours = request.getNonNullMetadata().get("kernelbridge");
+        Runnable restore;
+        try {
+            restore = ours instanceof Map ? settings((Map<?, ?>) ours) : () -> {};
+        } catch (IllegalArgumentException | NotSupported e) {
+            env.setBusyDeferIdle();
+            env.publish(PublishError.of(e, it -> List.of(it.getMessage())));
+            env.defer().replyError(ExecuteReply.MESSAGE_TYPE.error(), ErrorReply.of(e));
+            return;
+        }
+        try {
+            execute.handle(env, request);
+        } finally {
+            restore.run();
+        }
+    }
+
+    private static Runnable settings(Map<?, ?> ours) {
+        if (ours.get("cwd") != null) {
+            throw new NotSupported("java cannot change its directory: make a context with that cwd");
+        }
+        Object env = ours.get("env");
+        return env instanceof Map ? RunEnv.apply((Map<?, ?>) env) : () -> {};
+    }
+
+    /**
+     * Have what runs now stopped by force, where it still runs when the grace is over. To be called
+     * before the interrupt: the next run waits for this, so that it never meets the wrong one.
+     */
+    private static void stopLater() {
+        Map<Thread, StackTraceElement[]> running = Thread.getAllStackTraces();
+        running.entrySet().removeIf(e -> !runsCode(e.getKey(), e.getValue()));
+        Thread thread = new Thread(() -> {
+            try {
+                stop(running.keySet());
+            } catch (ReflectiveOperationException e) {
+                // from Java 20 on there is no such force: it runs on
+            }
+        }, "kernelbridge-stop");
+        thread.setDaemon(true);
+        thread.start();
+        stopper = thread;
+    }
+
+    private static void stop(Set<Thread> threads) throws ReflectiveOperationException {
+        long end = System.nanoTime() + GRACE_NS;
+        while (!threads.isEmpty()) {
+            threads.removeIf(thread -> !runsCode(thread, thread.getStackTrace()));
+            if (System.nanoTime() > end) {
+                for (Thread thread : threads) {
+                    Thread.class.getMethod("stop").invoke(thread);
+                }
+                return;
+            }
+            LockSupport.parkNanos(LOOK_MS * 1_000_000);
+        }
+    }
+
+    private static void settle() {
+        while (stopper != null) {
+            try {
+                stopper.join();
+                stopper = null;
+            } catch (InterruptedException e) {
+                // of this thread, which nobody does
+            }
+        }
+    }
+
+    /** Is this the thread of a cell that was interrupted, and has not noticed yet? */
+    static boolean isInterruptedCell() {
+        Thread thread = Thread.currentThread();
+        return thread.isInterrupted() && thread.getName().startsWith(EXECUTOR);
+    }
+
+    private static boolean runsCode(Thread thread, StackTraceElement[] stack) {
+        if (thread.getName().startsWith(EXECUTOR)) {
+            for (StackTraceElement frame : stack) {
+                if (frame.getClassName().startsWith("REPL.")) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    static Object get(Class<?> type, String name, Object of) throws ReflectiveOperationException {
+        Field field = type.getDeclaredField(name);
+        field.setAccessible(true);
+        return field.get(of);
+    }
+
+    static void set(Class<?> type, String name, Object of, Object value) throws ReflectiveOperationException {
+        Field field = type.getDeclaredField(name);
+        field.setAccessible(true);
+        field.set(of, value);
+    }
+
+    /** Its name is the error's. */
+    @SuppressWarnings("serial")
+    private static final class NotSupported extends RuntimeException {
+        NotSupported(String message) {
+            super(message);
+        }
+    }
+
+    private Kernelbridge() {}
+}
