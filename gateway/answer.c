@@ -75,8 +75,10 @@ done(struct gw_http *x)
 	x->phase = GW_HTTP_DONE;
 	if (x->c == NULL)
 		gw_http_free(x);
-	else if (x->c->state != GW_CONN_DEAD)
+	else if (x->c->state != GW_CONN_DEAD) {
 		gw_conn_set_state(x->c, GW_CONN_FLUSHING);
+		loop_task_post(&x->c->turn); /* also where all was sent before: see _cut() */
+	}
 }
 
 /* The dialect says no; what the edge refuses has had its line. */
