@@ -185,8 +185,10 @@ void
 gw_http_stream_cut(struct gw_http *x)
 {
 	assert(x->phase == GW_HTTP_STREAM);
-	if (x->c != NULL)
+	if (x->c != NULL) {
 		x->c->close_after = true;
+		loop_task_post(&x->c->turn); /* also where nothing waits to be sent */
+	}
 	done(x);
 }
 

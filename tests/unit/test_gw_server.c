@@ -443,6 +443,29 @@ a_stream_waits_for_its_reader(void **state)
 }
 
 static void
+a_stream_that_is_cut_is_not_complete(void **state)
+{
+	static const char text[] = "GET /hold?token=secret HTTP/1.1\r\n" HOST "\r\n";
+	struct rig *r = *state;
+	int fd = dial(r);
+	struct buf b;
+
+	buf_init(&b, 10000);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	run(r);
+	gw_http_stream_begin(seen.held, 200, NULL);
+	assert_int_equal(gw_http_stream_write(seen.held, "half", 4), 0);
+	talk(r, fd, "", 0, "half\r\n", &b); /* all is sent */
+	gw_http_stream_cut(seen.held);
+	talk(r, fd, "", 0, NULL, &b);
+	assert_string_equal(strstr(b.data, "\r\n\r\n"), "\r\n\r\n4\r\nhalf\r\n");
+	assert_null(strstr(b.data, "Content-Type"));
+	assert_int_equal(seen.http_closed, 0);
+	buf_fini(&b);
+	(void)close(fd);
+}
+
+static void
 a_websocket_talks_and_ends(void **state)
 {
 	static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST UPGRADE "\r\n";
@@ -614,6 +637,8 @@ main(void)
 	                                    tear_down),
 	    cmocka_unit_test_setup_teardown(a_client_that_leaves_is_noticed, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_stream_waits_for_its_reader, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(a_stream_that_is_cut_is_not_complete, set_up,
+	                                    tear_down),
 	    cmocka_unit_test_setup_teardown(a_websocket_talks_and_ends, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_large_message_goes_in_fragments, set_up,
 	                                    tear_down),
