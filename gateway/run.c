@@ -513,10 +513,10 @@ connect_to(const struct options *o, struct gw_runconn **ret, struct err *err)
 static json_t *
 request_of(const struct options *o, const struct buf *code)
 {
-	bool own_stdin = strcmp(o->file, "-") != 0;
+	/* Where the code came from stdin, a read of it meets the end of file. */
 	json_t *q = json_pack("{s:s%, s:b, s:s, s:I}", "code", code->len > 0 ? code->data : "",
-	                      code->len, "stdin", own_stdin, "on_disconnect", "interrupt",
-	                      "timeout_ms", (json_int_t)o->timeout_ms);
+	                      code->len, "stdin", 1, "on_disconnect", "interrupt", "timeout_ms",
+	                      (json_int_t)o->timeout_ms);
 
 	if (o->language != NULL)
 		json_object_set_new(q, "language", json_string(o->language));
