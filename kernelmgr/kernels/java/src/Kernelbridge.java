@@ -37,6 +37,8 @@ import org.dflib.jjava.maven.magics.MavenRepoMagic;
  *   <li>An execute_request's metadata {"kernelbridge": {"env": {NAME: VALUE}}} holds for that one
  *       run and is undone exactly after it; see {@link RunEnv}. A "cwd" there is refused: a JVM
  *       cannot change its directory.
+ *   <li>Environment variables are system properties too, where none has that name: programs written
+ *       for E2B look for them there.
  *   <li>Output is not dropped where the client is slow, and lines are sent together; see {@link
  *       Output}.
  *   <li>A request is looked for every 4 ms, not every 50.
@@ -53,6 +55,7 @@ public final class Kernelbridge {
 
     public static void main(String[] args) throws Exception {
         System.setProperty("java.util.logging.SimpleFormatter.format", "[%4$.1s %3$s] %5$s%n");
+        System.getenv().forEach(System.getProperties()::putIfAbsent);
         JupyterConnection connection = new JupyterConnection(
                 KernelConnectionProperties.parse(Files.readString(Path.of(args[0]))));
         connection.getIOPub().setXpubNoDrop(true);
