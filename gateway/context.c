@@ -12,6 +12,7 @@
 
 #include "gateway/core.h"
 #include "gateway/exec.h"
+#include "gateway/exec_flush.h"
 #include "gateway/files.h"
 #include "gateway/language.h"
 #include "gateway/metrics.h"
@@ -139,7 +140,7 @@ on_stray(void *arg, const struct wire_msg *m)
 	const struct gw_seat *seat = arg;
 	struct gw_exec *ex = seat->ctx != NULL ? first(seat->ctx) : NULL;
 
-	if (ex != NULL && gw_exec_late(ex, m))
+	if (ex != NULL && gw_exec_flush_late(ex, m))
 		return;
 	if (strcmp(m->type, "stream") == 0 || strcmp(m->type, "display_data") == 0)
 		gw_metric[GW_M_LATE_OUTPUT]++;

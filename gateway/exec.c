@@ -9,6 +9,7 @@
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/exec_around.h"
+#include "gateway/exec_flush.h"
 #include "gateway/exec_msg.h"
 #include "gateway/files.h"
 #include "gateway/metrics.h"
@@ -102,7 +103,8 @@ balance(struct gw_exec *ex)
 		low = high + LAST_WORDS / 2;
 		high += LAST_WORDS;
 	}
-	if (ex->req == NULL || ex->ended || (!ex->paused && ex->log.bytes <= high))
+	if ((ex->req == NULL && ex->mark == NULL) || (ex->ended && ex->late == NULL) ||
+	    (!ex->paused && ex->log.bytes <= high))
 		return;
 	behind = gw_evlog_bytes_after(&ex->log, slowest_seq(ex));
 	if (!ex->paused && behind > high) {
@@ -219,6 +221,7 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 		append_death(ex, why);
 	}
 	stop_timers(ex);
+	gw_exec_flush_fini(ex);
 	if (ex->paused)
 		km_kernel_resume(ex->kernel);
 	if (ex->req != NULL)
@@ -451,15 +454,6 @@ gw_exec_guard(struct gw_exec *ex)
 	    loop_timer_new(ex->core->lp, ex->core->cfg->interrupt_grace_ms, on_grace, ex);
 }
 
-bool
-gw_exec_late(struct gw_exec *ex, const struct wire_msg *m)
-{
-	if (!ex->ended || ex->req_id == NULL || strcmp(m->parent_id, ex->req_id) != 0)
-		return false;
-	gw_exec_msg_take(ex, m);
-	return true;
-}
-
 void
 gw_exec_exited(struct gw_exec *ex, int code)
 {
@@ -555,6 +549,7 @@ gw_exec_free(struct gw_exec *ex)
 	}
 	count_state(ex->state, -1);
 	stop_timers(ex);
+	gw_exec_flush_fini(ex);
 	loop_task_cancel(&ex->pump);
 	if (ex->req != NULL)
 		km_kernel_forget(ex->kernel);

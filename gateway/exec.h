@@ -95,9 +95,13 @@ struct gw_exec {
 	const char *outcome_why;
 	char *req_id;            /* of the code's request, while it runs or has ended */
 	struct loop_timer *late; /* ended: output may still come, or NULL */
-	json_t *reply;           /* content of execute_reply, or NULL: not yet */
-	int64_t count;           /* execution_count, 0: not started */
-	uint64_t started_ms;     /* loop time of the request, then of the end */
+	char *mark;              /* what ends it, or NULL: see exec_flush.h */
+	char *flush_id;          /* of the request that prints the mark, or NULL */
+	bool more;               /* some came since late was set */
+	uint64_t ended_ms;
+	json_t *reply;       /* content of execute_reply, or NULL: not yet */
+	int64_t count;       /* execution_count, 0: not started */
+	uint64_t started_ms; /* loop time of the request, then of the end */
 	size_t output_bytes;
 	struct gw_evlog log;
 	uint64_t read_seq; /* the newest event that any sink has ever taken: it grows no more */
@@ -124,9 +128,6 @@ void gw_exec_run(struct gw_exec *ex, struct km_kernel *k);
 void gw_exec_send(struct gw_exec *ex);
 void gw_exec_ended(struct gw_exec *ex);
 void gw_exec_guard(struct gw_exec *ex);
-
-/* Output that came after the kernel's idle.  Returns false if it is not of ex.  For context.c. */
-bool gw_exec_late(struct gw_exec *ex, const struct wire_msg *m);
 
 /* The code ended its kernel with this exit code, as exit() of some languages does.  For
  * context.c. */

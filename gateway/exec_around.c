@@ -7,6 +7,7 @@
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/exec.h"
+#include "gateway/exec_flush.h"
 #include "gateway/exec_msg.h"
 #include "gateway/language.h"
 #include "kernelmgr/kernel.h"
@@ -49,8 +50,8 @@ on_reply(void *arg, const struct wire_msg *m)
 		gw_exec_msg_error(ex, m->content, NULL);
 }
 
-static void
-send_code(struct gw_exec *ex, struct buf *code, const struct wire_req_ops *ops)
+void
+gw_exec_around_send(struct gw_exec *ex, const struct buf *code, const struct wire_req_ops *ops)
 {
 	json_t *content =
 	    json_pack("{s:o, s:b, s:b, s:{}, s:b, s:b}", "code",
@@ -112,7 +113,7 @@ gw_exec_around_enter(struct gw_exec *ex)
 		rc = gw_language_enter(l, ex->envs, ex->cwd, &code, &err);
 	if (rc == 0) {
 		ex->entered = true;
-		send_code(ex, &code, &ops);
+		gw_exec_around_send(ex, &code, &ops);
 	}
 	buf_fini(&code);
 	if (rc != 0)
@@ -142,18 +143,15 @@ leave(struct gw_exec *ex)
 	buf_init(&code, CODE_MAX);
 	/* What could be entered can be left. */
 	(void)gw_language_leave(ex->ctx->row, ex->envs, ex->cwd, ex->ctx->cwd, &code, NULL);
-	send_code(ex, &code, &ops);
+	gw_exec_around_send(ex, &code, &ops);
 	buf_fini(&code);
 	gw_exec_guard(ex); /* it may hang as any code may */
 }
 
-static void
-on_late(void *arg)
+void
+gw_exec_around_leave(struct gw_exec *ex)
 {
-	struct gw_exec *ex = arg;
-
-	loop_timer_free(ex->late);
-	ex->late = NULL;
+	gw_exec_ended(ex); /* a slow client may have paused the kernel meanwhile */
 	if (ex->entered)
 		leave(ex);
 	else
@@ -163,14 +161,17 @@ on_late(void *arg)
 void
 gw_exec_around_end(struct gw_exec *ex, enum gw_done how, const char *why)
 {
-	uint64_t late_ms = ex->ctx->row != NULL ? ex->ctx->row->late_ms : 0;
+	bool late = gw_exec_flush_needed(ex);
 
-	if (late_ms == 0 && !ex->entered) {
+	if (!late && !ex->entered) {
 		gw_exec_finish(ex, how, why);
 		return;
 	}
 	gw_exec_ended(ex);
 	ex->outcome = how;
 	ex->outcome_why = why;
-	ex->late = loop_timer_new(ex->core->lp, late_ms, on_late, ex);
+	if (late)
+		gw_exec_flush(ex);
+	else
+		gw_exec_around_leave(ex);
 }

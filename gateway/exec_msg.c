@@ -59,14 +59,14 @@ output(struct gw_exec *ex, const struct gw_event *ev, size_t bytes)
 		gw_exec_append(ex, ev);
 }
 
-static void
-stream(struct gw_exec *ex, const json_t *content)
+void
+gw_exec_msg_stream(struct gw_exec *ex, const json_t *content, struct wire_slice text)
 {
 	bool err = strcmp(text_of(content, "name"), "stderr") == 0;
-	struct gw_event ev = {.kind = err ? GW_EV_STDERR : GW_EV_STDOUT};
+	struct gw_event ev = {.kind = err ? GW_EV_STDERR : GW_EV_STDOUT, .text = text};
 
-	ev.text = wire_msg_text(json_object_get(content, "text"));
-	output(ex, &ev, ev.text.len);
+	if (text.len > 0)
+		output(ex, &ev, text.len);
 }
 
 static void
@@ -149,7 +149,8 @@ gw_exec_msg_take(struct gw_exec *ex, const struct wire_msg *m)
 	if (ex->silent || strcmp(m->type, "status") != 0)
 		ex->began = true;
 	if (strcmp(m->type, "stream") == 0)
-		stream(ex, m->content);
+		gw_exec_msg_stream(ex, m->content,
+		                   wire_msg_text(json_object_get(m->content, "text")));
 	else if (strcmp(m->type, "execute_input") == 0)
 		started(ex, m->content);
 	else if (strcmp(m->type, "execute_result") == 0)

@@ -8,11 +8,16 @@
 
 #include <jansson.h>
 
+#include "wire/sign.h" /* struct wire_slice */
+
 struct gw_exec;
 struct wire_msg;
 
 /* A message of ex on iopub or stdin: an event, a limit passed, or nothing. */
 void gw_exec_msg_take(struct gw_exec *ex, const struct wire_msg *m);
+
+/* text of a stream message's content. */
+void gw_exec_msg_stream(struct gw_exec *ex, const json_t *content, struct wire_slice text);
 
 /* An ERROR event from the content (ename, evalue, traceback: a list, or one string) of an error or
  * of a reply; metadata may be NULL. */

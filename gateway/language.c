@@ -303,3 +303,11 @@ gw_language_leave(const struct gw_language *l, const json_t *env, const char *cw
 		fill_frame(&s, ret);
 	return rc;
 }
+
+void
+gw_language_flush(const struct gw_language *l, const char *mark, struct buf *ret)
+{
+	const struct hole hole = {"{mark}", mark};
+
+	fill(l, l->flush, &hole, 1, ret);
+}

@@ -36,6 +36,7 @@ struct gw_language {
 	/* Code around a run, with placeholders; see docs/languages.md. */
 	char *enter, *enter_each, *enter_cd;
 	char *leave, *leave_each, *leave_cd;
+	char *flush; /* code that prints {mark} */
 };
 
 /* Open to language*.c only. */
@@ -80,5 +81,8 @@ int gw_language_enter(const struct gw_language *l, const json_t *env, const char
                       struct buf *ret, struct err *err);
 int gw_language_leave(const struct gw_language *l, const json_t *env, const char *cwd,
                       const char *home, struct buf *ret, struct err *err);
+
+/* Append code that prints mark; l has `flush`. */
+void gw_language_flush(const struct gw_language *l, const char *mark, struct buf *ret);
 
 #endif /* GW_LANGUAGE_H */

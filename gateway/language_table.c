@@ -46,6 +46,7 @@ static const struct key keys[] = {
 	{"leave",          T_CODE,   AT(leave),       NULL, NULL},
 	{"leave_each",     T_CODE,   AT(leave_each),  NULL, NULL},
 	{"leave_cd",       T_CODE,   AT(leave_cd),    NULL, NULL},
+	{"flush",          T_CODE,   AT(flush),       NULL, NULL},
 };
 /* clang-format on */
 
@@ -184,6 +185,7 @@ row_fini(struct gw_language *l)
 	mem_free(l->leave);
 	mem_free(l->leave_each);
 	mem_free(l->leave_cd);
+	mem_free(l->flush);
 }
 
 /* Each name and alias is good for one row only. */

@@ -23,6 +23,8 @@ static const char languages[] =
     " \"enter_each\": \"{name}={value} \", \"enter_cd\": \"cd {path}\","
     " \"leave\": \"out {each}{cd}\", \"leave_each\": \"{name} \", \"leave_cd\": \"cd {path}\"},"
     " \"late\": {\"late_output_ms\": 60, \"enter\": \"in\"},"
+    " \"mark\": {\"flush\": \"{mark}\", \"enter\": \"in\", \"enter_each\": \"{name}\","
+    " \"leave\": \"out\"},"
     " \"dumb\": {}}";
 
 struct stage {
@@ -119,9 +121,9 @@ set_run_and_taken_back(void **state)
 	end(&s, "ok");
 	assert_string_equal(sent(&s), "out \"A\" cd \"/\"");
 	paper_print(s.k, "more noise");
-	assert_string_equal(tape_text(s.t), "1 accepted 0|2 started 3|3 stdout hi");
+	assert_string_equal(tape_text(s.t), "1 accepted 0|2 started 1|3 stdout hi");
 	end(&s, "ok");
-	assert_string_equal(tape_text(s.t), "1 accepted 0|2 started 3|3 stdout hi|4 done ok");
+	assert_string_equal(tape_text(s.t), "1 accepted 0|2 started 1|3 stdout hi|4 done ok");
 	assert_int_equal(s.k->executes_n, 3);
 	stage_free(&s);
 }
@@ -293,6 +295,79 @@ late_output_is_its_own(void **state)
 	stage_free(&s);
 }
 
+/* What the kernel is to print, as it prints it, after some output. */
+static const char *
+mark_after(const struct stage *s, const char *output)
+{
+	static char text[128];
+	const char *code = sent(s); /* a literal */
+
+	(void)snprintf(text, sizeof(text), "%s%.*s\n", output, (int)strlen(code) - 2, code + 1);
+	return text;
+}
+
+static void
+all_before_the_mark_is_its_own(void **state)
+{
+	struct stage s = stage_new("mark");
+
+	(void)state;
+	(void)run(&s, s.envs, NULL, s.t);
+	end(&s, "ok");
+	end(&s, "error");
+	assert_int_equal(strlen(sent(&s)), 36 + 2);
+	paper_print(s.k, "a");
+	paper_print(s.k, mark_after(&s, "b"));
+	paper_print(s.k, "c"); /* the mark does not end it before the reply */
+	assert_string_equal(sent(&s) + 37, "\"");
+	end(&s, "ok");
+	assert_string_equal(sent(&s), "out");
+	end(&s, "ok");
+	assert_string_equal(
+	    tape_text(s.t),
+	    "1 accepted 0|2 error Interrupt: stop []|3 stdout abc|4 done error");
+	assert_int_equal(s.k->executes_n, 4);
+	stage_free(&s);
+}
+
+static void
+a_mark_may_come_after_its_idle(void **state)
+{
+	struct stage s = stage_new("mark");
+	struct gw_exec *ex = run(&s, NULL, NULL, s.t);
+	json_t *content = json_pack("{s:s, s:s}", "name", "stdout", "text", "late");
+	struct wire_msg m = {.type = "stream", .content = content};
+
+	(void)state;
+	end(&s, "ok");
+	end(&s, "ok");
+	assert_int_equal(s.t->done_n, 0);
+	m.parent_id = ex->flush_id;
+	s.k->ops.stray(s.k->arg, &m);
+	json_object_set_new(content, "text", json_string(mark_after(&s, "")));
+	s.k->ops.stray(s.k->arg, &m);
+	rig_settle(s.r);
+	assert_string_equal(tape_text(s.t), "1 accepted 0|2 stdout late|3 done ok");
+	json_decref(content);
+	stage_free(&s);
+}
+
+static void
+a_kernel_that_prints_no_mark(void **state)
+{
+	struct stage s = stage_new("mark");
+
+	(void)state;
+	s.r->cfg->interrupt_grace_ms = 1;
+	(void)run(&s, NULL, NULL, s.t);
+	end(&s, "ok");
+	rig_wait_n(s.r, &s.k->kills_n, 1); /* nor replies */
+	paper_die(s.k, "signal 9");
+	rig_settle(s.r);
+	assert_string_equal(tape_text(s.t), "1 accepted 0|2 done ok");
+	stage_free(&s);
+}
+
 static void
 an_exit_is_no_crash(void **state)
 {
@@ -322,6 +397,9 @@ main(void)
 	    cmocka_unit_test(a_kernel_that_dies_meanwhile),
 	    cmocka_unit_test(one_that_hangs_is_killed),
 	    cmocka_unit_test(late_output_is_its_own),
+	    cmocka_unit_test(all_before_the_mark_is_its_own),
+	    cmocka_unit_test(a_mark_may_come_after_its_idle),
+	    cmocka_unit_test(a_kernel_that_prints_no_mark),
 	    cmocka_unit_test(an_exit_is_no_crash),
 	};
 
