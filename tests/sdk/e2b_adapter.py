@@ -13,8 +13,15 @@ from typing import Any
 
 import e2b_code_interpreter as e2b
 from adapter import Heard
+from harness.gateway import Gateway
 
 FLAVOURS = ("sync", "async")
+SETTINGS = ("--keep_executions=0", "--interrupt_grace_ms=1000", "--start_timeout_ms=60000")  # of a gateway
+
+
+def options(gateway: Gateway) -> dict[str, str]:
+    """What an E2B program is told of the gateway."""
+    return {"api_key": gateway.token, "api_url": gateway.url, "sandbox_url": gateway.url}
 
 
 class Client:

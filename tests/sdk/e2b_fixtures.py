@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from e2b_adapter import FLAVOURS, Box, Client
+from e2b_adapter import FLAVOURS, SETTINGS, Box, Client, options
+from e2b_tongues import TONGUES, Tongue
 from harness.gateway import Gateway, until
 
 ZERO = (
@@ -22,7 +23,6 @@ ZERO = (
     'kernels{state="busy"}',
     'kernels{state="stopping"}',
 )
-SETTINGS = ("--keep_executions=0", "--interrupt_grace_ms=1000", "--start_timeout_ms=60000")
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +35,6 @@ def e2b_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         pytest.fail(str(error)[-1500:], pytrace=False)
     yield running
     running.stop()
-
-
-def options(gateway: Gateway) -> dict[str, str]:
-    """What an E2B program is told of the gateway."""
-    return {"api_key": gateway.token, "api_url": gateway.url, "sandbox_url": gateway.url}
 
 
 @pytest.fixture(scope="session", params=FLAVOURS)
@@ -62,6 +57,15 @@ def sbx(e2b_client: Client, shared_id: str, loop: Any) -> Box:
     made = loop.run(e2b_client.connect(shared_id, timeout=3600))
     loop.run(made.run("pass"))
     return made
+
+
+@pytest.fixture(scope="session", params=TONGUES)
+def spoken(request: pytest.FixtureRequest, sbx: Box, loop: Any) -> Tongue:
+    """A language whose default context in the shared sandbox runs."""
+    tongue = TONGUES[request.param]
+    execution = loop.run(sbx.run(tongue.printing("ready"), language=tongue.name))
+    assert execution.error is None, execution.error
+    return tongue
 
 
 def gauges(gateway: Gateway) -> dict[str, int]:

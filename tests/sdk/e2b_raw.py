@@ -55,10 +55,8 @@ class Raw:
         parts = urlsplit(self.gateway.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=DEADLINE_S)
         given = {k: v for k, v in (self.headers | (headers or {})).items() if v is not None}
-        data = chunks if chunks is not None else body
-        if data is not None and not isinstance(data, bytes | list):
-            data = json.dumps(data).encode()
-        connection.request(method, path, data, given, encode_chunked=chunks is not None)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, chunks or data, given, encode_chunked=chunks is not None)
         answer = connection.getresponse()
         answer.connection = connection  # type: ignore[attr-defined]
         return answer

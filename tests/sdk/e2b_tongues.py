@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Tongue:
-    """Programs of one language. `{x}` in `say` is a string literal with JSON's escapes."""
+    """Programs of one language. `{x}` in `say` is a string literal with JSON's escapes, `{raw}` the text."""
 
     name: str
     say: str  # print one line
@@ -27,7 +27,7 @@ class Tongue:
     any_value: bool = True  # a variable's value may hold anything but NUL
 
     def printing(self, text: str) -> str:
-        return self.say.replace("{x}", json.dumps(text, ensure_ascii=False))
+        return self.say.replace("{x}", json.dumps(text, ensure_ascii=False)).replace("{raw}", text)
 
     def waiting(self, held: object, go: object) -> str:
         return self.sleep.replace("{held}", json.dumps(str(held))).replace("{go}", json.dumps(str(go)))
@@ -124,7 +124,7 @@ JAVA = Tongue(
 )
 BASH = Tongue(
     name="bash",
-    say="cat <<'END'\n{x}\nEND",
+    say="cat <<'END'\n{raw}\nEND",
     keep="x=41",
     show="echo $((x + 1))",
     value=None,

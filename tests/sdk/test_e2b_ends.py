@@ -34,8 +34,8 @@ async def leave(sbx: Box, code: str, **kwargs: Any) -> None:
 def caught(mark: Path, loop: str = "while True: time.sleep(0.01)") -> str:
     """Python that prints `held`, loops, and writes the name of the exception that ended the loop into a file."""
     return (
-        "import time\nkept = 'kept'\nprint('held')\n"
-        f"try:\n    {loop}\nexcept BaseException as e:\n    open({str(mark)!r}, 'w').write(type(e).__name__)\n    raise"
+        "import time\nkept = 'kept'\n"
+        f"try:\n    print('held')\n    {loop}\nexcept BaseException as e:\n    open({str(mark)!r}, 'w').write(type(e).__name__)\n    raise"
     )
 
 

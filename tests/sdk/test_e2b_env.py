@@ -6,10 +6,10 @@ import asyncio
 import json
 from typing import Any
 
+import e2b_code_interpreter as e2b
 import pytest
 from e2b_adapter import Box, start, stdout
 from e2b_tongues import PYTHON, Tongue
-from test_e2b_languages import spoken  # noqa: F401  (a fixture)
 
 pytest_plugins = ["e2b_fixtures"]
 
@@ -26,16 +26,16 @@ VALUES = {
 
 
 @pytest.mark.parametrize("value", VALUES)
-async def test_any_value_in_any_language(sbx: Box, spoken: Tongue, value: str) -> None:  # noqa: F811
+async def test_any_value_in_any_language(sbx: Box, spoken: Tongue, value: str) -> None:
     """Set exactly, nothing else in the output, gone afterwards."""
     execution = await sbx.run(spoken.hexed, language=spoken.name, envs={"KBT": VALUES[value]})
     assert execution.error is None, execution.error
     assert stdout(execution).split() == [VALUES[value].encode().hex()]
-    assert stdout(execution).replace("\r\n", "\n").count("\n") == 1
+    assert stdout(execution).count("\n") == 1
     assert (await sbx.out(spoken.shown, language=spoken.name)).split() == ["unset"]
 
 
-async def test_count_and_results_with_variables(sbx: Box, spoken: Tongue) -> None:  # noqa: F811
+async def test_count_and_results_with_variables(sbx: Box, spoken: Tongue) -> None:
     """Setting them counts no execution and shows no result."""
     made = await sbx.create_context(language=spoken.name)
     try:
@@ -49,12 +49,12 @@ async def test_count_and_results_with_variables(sbx: Box, spoken: Tongue) -> Non
         await sbx.remove(made)
 
 
-async def test_restored_after_an_error(sbx: Box, spoken: Tongue) -> None:  # noqa: F811
+async def test_restored_after_an_error(sbx: Box, spoken: Tongue) -> None:
     await sbx.run(spoken.fail, language=spoken.name, envs={"KBT": "v"})
     assert (await sbx.out(spoken.shown, language=spoken.name)).split() == ["unset"]
 
 
-async def test_variables_of_the_sandbox(make_sbx: Any, spoken: Tongue) -> None:  # noqa: F811
+async def test_variables_of_the_sandbox(make_sbx: Any, spoken: Tongue) -> None:
     """They are there in every language, a run's own hide them, and they come back."""
     made = await make_sbx(envs={"KBT": "of the sandbox"})
     assert (await made.out(spoken.shown, language=spoken.name)).strip() == "of the sandbox"
@@ -104,9 +104,9 @@ async def test_line_numbers_stay_true(sbx: Box) -> None:
 
 
 async def test_names_of_the_user_are_untouched(sbx: Box, fresh: Any) -> None:
-    before = (await sbx.run("sorted(globals())", context=fresh)).json
+    before = (await sbx.run("sorted(globals())", context=fresh)).results[0].json
     await sbx.run("1", context=fresh, envs={"KBT": "v"})
-    after = (await sbx.run("sorted(globals())", context=fresh)).json
+    after = (await sbx.run("sorted(globals())", context=fresh)).results[0].json
     assert {name for name in set(after) - set(before) if not name.startswith("_")} == set()
 
 
@@ -140,8 +140,8 @@ async def test_parallel_contexts_have_their_own(sbx: Box, fresh: Any) -> None:
 
 async def test_impossible_names_are_answered(sbx: Box) -> None:
     """A name that no process can have: an error of some kind, and the context lives on."""
-    for name in ("", "A=B", "A\x00B"):
-        with pytest.raises(Exception, match="422"):
+    for name in ("", "A=B", "1=", "=C:"):
+        with pytest.raises(e2b.SandboxException, match="422.*cannot be a variable's name"):
             await sbx.run("print(1)", envs={name: "v"})
         assert await sbx.out("print('alive')") == "alive\n"
 

@@ -7,43 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import e2b_code_interpreter as e2b
 import pytest
-from e2b_adapter import FLAVOURS, Box, Client, stderr, stdout
-from e2b_fixtures import options
-from e2b_tongues import BASH, TONGUES, Tongue
+from e2b_adapter import FLAVOURS, Box, Client, options, stderr, stdout
+from e2b_tongues import TONGUES, Tongue
 from harness.gateway import Gateway, prefix
 
 pytest_plugins = ["e2b_fixtures"]
 
-ODD = "ünïcode 日本 🦆 it's \"quoted\" `x` $HOME \\ %s"
-
-
-@pytest.fixture(scope="session", params=TONGUES)
-def spoken(request: pytest.FixtureRequest, sbx: Box, loop: Any) -> Tongue:
-    """A language whose default context in the shared sandbox runs."""
-    tongue = TONGUES[request.param]
-    execution = loop.run(sbx.run(tongue.printing("ready"), language=tongue.name))
-    assert execution.error is None, execution.error
-    return tongue
+ODD = "ünïcode 日本 🦆 it's \"quoted\" `x` $HOME \\ #"
 
 
 async def test_first_output(sbx: Box, spoken: Tongue) -> None:
     execution = await sbx.run(spoken.printing("hello"), language=spoken.name)
-    said = json.dumps("hello") if spoken is BASH else "hello"
-    assert stdout(execution).replace("\r\n", "\n") == said + "\n"
+    assert stdout(execution) == "hello\n"
     assert (stderr(execution), execution.error) == ("", None)
 
 
 async def test_any_text(sbx: Box, spoken: Tongue) -> None:
-    out = await sbx.out(spoken.printing(ODD.replace("%s", "")), language=spoken.name)
-    text = ODD.replace("%s", "")
-    assert out.replace("\r\n", "\n") == (json.dumps(text, ensure_ascii=False) if spoken is BASH else text) + "\n"
+    assert await sbx.out(spoken.printing(ODD), language=spoken.name) == ODD + "\n"
 
 
 async def test_default_context_keeps_state(sbx: Box, spoken: Tongue) -> None:
@@ -161,11 +147,10 @@ def context_of(sbx: Box, loop: Any) -> Iterator[Callable[[str], Awaitable[Any]]]
 
 
 async def test_bash_streams_and_status(sbx: Box, context_of: Any) -> None:
-    """Both streams arrive as stdout; the status of the last command is an error."""
+    """The status of the last command is an error. (E2B's bash has no stderr of its own; ours has.)"""
     bash = await context_of("bash")
     execution = await sbx.run("echo out; echo err >&2; false", context=bash)
-    assert sorted(stdout(execution).split()) == ["err", "out"]
-    assert stderr(execution) == ""
+    assert (stdout(execution), stderr(execution)) == ("out\n", "err\n")
     assert execution.error is not None
     assert (execution.error.name, execution.error.value, execution.error.traceback) == ("", "1", "")
     execution = await sbx.run("(exit 42)", context=bash)
@@ -249,7 +234,7 @@ async def test_go_functions_and_compile_errors(sbx: Box, context_of: Any) -> Non
 
 @pytest.fixture(scope="module")
 def poor_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway with nothing but Python installed."""
+    """A gateway with nothing but Python in its prefix; the machine may have R's kernel of its own."""
     top = tmp_path_factory.mktemp("poor")
     specs = top / "prefix" / "share" / "jupyter" / "kernels"
     specs.mkdir(parents=True)
@@ -263,7 +248,7 @@ def poor_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("language", [name for name in TONGUES if name != "python"])
+@pytest.mark.parametrize("language", [name for name in TONGUES if name not in ("python", "r")])
 async def test_language_that_is_not_installed(poor_gateway: Gateway, flavour: str, language: str) -> None:
     """The error is the command that installs it."""
     client = Client(flavour, **options(poor_gateway))

@@ -21,10 +21,10 @@ async def test_a_hundred_thousand_lines(sbx: Box) -> None:
 
 async def test_both_streams_at_once(sbx: Box) -> None:
     execution = await sbx.run(
-        "import sys\nfor i in range(20_000): print(i); print(-i, file=sys.stderr)"
+        "import sys\nfor i in range(3_000): print(i); print(-i, file=sys.stderr)"
     )
-    assert stdout(execution) == "".join(f"{i}\n" for i in range(20_000))
-    assert stderr(execution) == "".join(f"{-i}\n" for i in range(20_000))
+    assert stdout(execution) == "".join(f"{i}\n" for i in range(3_000))
+    assert stderr(execution) == "".join(f"{-i}\n" for i in range(3_000))
 
 
 async def test_a_result_of_twenty_megabytes(sbx: Box) -> None:
