@@ -311,9 +311,9 @@ describe('run', () => {
   }
 
   test('emoji are whole wherever the network cuts', async () => {
-    const execution = await sbx.runCode("print('🦆é日' * 300_000)\n'🦆é日' * 300_000")
-    assert.equal(sha(stdout(execution)), sha('🦆é日'.repeat(300_000) + '\n'))
-    assert.equal(sha(execution.text), sha('🦆é日'.repeat(300_000)))
+    const execution = await sbx.runCode("print('🦆é日' * 100_000)\n'🦆é日' * 100_000")
+    assert.equal(sha(stdout(execution)), sha('🦆é日'.repeat(100_000) + '\n'))
+    assert.equal(sha(execution.text), sha('🦆é日'.repeat(100_000)))
   })
 
   test('lone surrogates do not break the stream', async () => {
@@ -399,10 +399,9 @@ describe('results', () => {
     assert.deepEqual((await sbx.runCode("[1, {'a': float('nan')}]")).results[0].json, [1, { a: null }])
   })
 
-  test('twenty megabytes', async () => {
-    const { text } = await sbx.runCode("''.join(f'{i:08d}' for i in range(2_500_000))")
-    assert.equal(text.length, 20_000_000)
-    assert.equal(text.slice(-8), '02499999')
+  test('four megabytes', async () => {
+    const { text } = await sbx.runCode("''.join(f'{i:08d}' for i in range(500_000))")
+    assert.equal(sha(text), sha(Array.from({ length: 500_000 }, (_, i) => String(i).padStart(8, '0')).join('')))
   })
 })
 

@@ -1,4 +1,4 @@
-"""E2B's JavaScript SDK suite (e2b.test.mjs, node's own test runner) against a gateway with keys and one without."""
+"""E2B's JavaScript SDK suite (e2b.test.mjs, node's own test runner) against gateways."""
 
 from __future__ import annotations
 

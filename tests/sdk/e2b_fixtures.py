@@ -1,4 +1,4 @@
-"""Fixtures of the E2B suites: a gateway, a client per flavour, sandboxes, contexts, and a look at the gauges after each test.
+"""Fixtures of the E2B suites: a gateway, a client per flavour, sandboxes, contexts, a look at the gauges.
 
 A pytest plugin: each suite names it in `pytest_plugins`.
 """

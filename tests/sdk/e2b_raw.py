@@ -24,12 +24,16 @@ class Raw:
     @classmethod
     def create(cls, gateway: Gateway) -> Self:
         body = {"templateID": "code-interpreter-v1", "timeout": 600}
-        status, made = gateway.json("POST", "/v2/sandboxes", body, headers={"X-API-KEY": gateway.token}, auth=False)
+        status, made = gateway.json(
+            "POST", "/v2/sandboxes", body, headers={"X-API-KEY": gateway.token}, auth=False
+        )
         assert status == 201, made
         return cls(gateway, made["sandboxID"], made["envdAccessToken"], made["trafficAccessToken"])  # type: ignore[index]
 
     def kill(self) -> None:
-        self.gateway.http("DELETE", f"/sandboxes/{self.id}", headers={"X-API-KEY": self.gateway.token}, auth=False)
+        self.gateway.http(
+            "DELETE", f"/sandboxes/{self.id}", headers={"X-API-KEY": self.gateway.token}, auth=False
+        )
 
     @property
     def headers(self) -> dict[str, str]:
@@ -61,7 +65,9 @@ class Raw:
         answer.connection = connection  # type: ignore[attr-defined]
         return answer
 
-    def ask(self, method: str, path: str, body: Any = None, **kwargs: Any) -> tuple[int, dict[str, str], bytes]:
+    def ask(
+        self, method: str, path: str, body: Any = None, **kwargs: Any
+    ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers in lower case, whole body."""
         answer = self.open(method, path, body, **kwargs)
         try:

@@ -44,7 +44,10 @@ PYTHON = Tongue(
     error="TypeError",
     hexed="import os; print(os.environb[b'KBT'].hex())",
     shown="import os; print(os.environ.get('KBT', 'unset'))",
-    sleep="import os, time\nopen({held}, 'w').close()\nwhile not os.path.exists({go}): time.sleep(0.01)\nprint('woke')",
+    sleep=(
+        "import os, time\nopen({held}, 'w').close()\n"
+        "while not os.path.exists({go}): time.sleep(0.01)\nprint('woke')"
+    ),
     loop="print('held')\nwhile True: pass",
     directory="import os; print(os.getcwd())",
     aliases=("Python", " python "),
@@ -58,7 +61,10 @@ JAVASCRIPT = Tongue(
     main=True,
     fail="throw new TypeError('boom')",
     error="TypeError",
-    hexed="console.log(Array.from(new TextEncoder().encode(process.env.KBT), (b) => b.toString(16).padStart(2, '0')).join(''))",
+    hexed=(
+        "console.log(Array.from(new TextEncoder().encode(process.env.KBT), "
+        "(b) => b.toString(16).padStart(2, '0')).join(''))"
+    ),
     shown="console.log(process.env.KBT ?? 'unset')",
     sleep=(
         "const fs = await import('node:fs')\nfs.writeFileSync({held}, '')\n"

@@ -56,7 +56,8 @@ async def test_default_context_is_listed_and_can_be_named(sbx: Box, fresh: Any) 
     named = [
         context.id
         for context in await sbx.contexts()
-        if context.language == "python" and (await sbx.run("globals().get('who')", context=context)).text == "default"
+        if context.language == "python"
+        and (await sbx.run("globals().get('who')", context=context)).text == "default"
     ]
     assert len(named) == 1
     await sbx.run("del who")
@@ -132,7 +133,9 @@ async def test_restart(sbx: Box, tmp_path: Path) -> None:
     await sbx.run("x = 1", context=made)
     pid = await sbx.out("import os; print(os.getpid()); os.chdir('/')", context=made)
     await sbx.restart(made)
-    execution = await sbx.run("print('x' in globals(), os.getpid() if 'os' in globals() else None)", context=made)
+    execution = await sbx.run(
+        "print('x' in globals(), os.getpid() if 'os' in globals() else None)", context=made
+    )
     assert stdout(execution) == "False None\n"
     assert execution.execution_count == 1
     assert await sbx.out("import os; print(os.getpid())", context=made) != pid
@@ -172,7 +175,10 @@ async def test_cwd(sbx: Box, tmp_path: Path) -> None:
     made = await sbx.create_context(cwd=str(tmp_path), language="python")
     assert made.cwd == str(tmp_path)
     assert await sbx.out("print(open('data.txt').read())", context=made) == "found\n"
-    assert await sbx.out("import subprocess; print(subprocess.getoutput('pwd'))", context=made) == f"{tmp_path}\n"
+    assert (
+        await sbx.out("import subprocess; print(subprocess.getoutput('pwd'))", context=made)
+        == f"{tmp_path}\n"
+    )
     assert (await sbx.run("1", context=made)).execution_count == 3
     await sbx.remove(made)
 
@@ -212,7 +218,9 @@ async def test_one_context_runs_one_at_a_time(sbx: Box, fresh: Any) -> None:
     assert sorted(execution.execution_count for execution in executions) == list(range(1, 11))
 
 
-async def test_runs_are_first_in_first_out(sbx: Box, fresh: Any, e2b_gateway: Gateway, tmp_path: Path) -> None:
+async def test_runs_are_first_in_first_out(
+    sbx: Box, fresh: Any, e2b_gateway: Gateway, tmp_path: Path
+) -> None:
     go = tmp_path / "go"
     first, _ = await start(sbx, "log = []\n" + hold(go), context=fresh)
     queued = []

@@ -1,4 +1,4 @@
-"""Debug mode: a gateway without keys, and SDKs that were told E2B_DEBUG=true and an address: e2b.md section 0."""
+"""Debug mode: a gateway without keys, SDKs that know E2B_DEBUG=true and an address: e2b.md section 0."""
 
 from __future__ import annotations
 

@@ -32,10 +32,11 @@ async def leave(sbx: Box, code: str, **kwargs: Any) -> None:
 
 
 def caught(mark: Path, loop: str = "while True: time.sleep(0.01)") -> str:
-    """Python that prints `held`, loops, and writes the name of the exception that ended the loop into a file."""
+    """Python that prints `held`, loops, and writes what exception ended the loop into the file `mark`."""
     return (
         "import time\nkept = 'kept'\n"
-        f"try:\n    print('held')\n    {loop}\nexcept BaseException as e:\n    open({str(mark)!r}, 'w').write(type(e).__name__)\n    raise"
+        f"try:\n    print('held')\n    {loop}\nexcept BaseException as e:\n"
+        f"    open({str(mark)!r}, 'w').write(type(e).__name__)\n    raise"
     )
 
 
@@ -135,7 +136,10 @@ async def test_leaving_does_not_touch_the_next_run(
     running = asyncio.ensure_future(leave(sbx, hold(tmp_path / "go") + "print('never')", context=fresh))
     await running
     executions = await asyncio.gather(
-        *(sbx.run("import time\nfor i in range(20): print(i); time.sleep(0.005)", context=fresh) for _ in range(3))
+        *(
+            sbx.run("import time\nfor i in range(20): print(i); time.sleep(0.005)", context=fresh)
+            for _ in range(3)
+        )
     )
     for execution in executions:
         assert execution.error is None
@@ -171,7 +175,9 @@ DEATHS = {
 async def test_death(sbx: Box, fresh: Any, name: str) -> None:
     """One error, all that was printed before, and the same context id works again."""
     told = Told()
-    execution = await sbx.run(f"gone = 1\nprint('last words', flush=True)\n{DEATHS[name]}", context=fresh, **told.callbacks)
+    execution = await sbx.run(
+        f"gone = 1\nprint('last words', flush=True)\n{DEATHS[name]}", context=fresh, **told.callbacks
+    )
     assert execution.error is not None
     assert execution.error.name
     assert execution.error.value

@@ -8,14 +8,14 @@ from typing import Any
 
 import e2b_code_interpreter as e2b
 import pytest
-from e2b_adapter import Box, start, stdout
+from e2b_adapter import Box, hold, start, stdout
 from e2b_tongues import PYTHON, Tongue
 
 pytest_plugins = ["e2b_fixtures"]
 
 VALUES = {
     "plain": "value",
-    "quotes": "it's \"quoted\" `x`",
+    "quotes": 'it\'s "quoted" `x`',
     "dollar": "$HOME ${HOME} $(id) %PATH% %s {x}",
     "newlines": "a\nb\r\nc\n\td",
     "backslashes": "C:\\new\\table\\u0041 \\",
@@ -25,6 +25,7 @@ VALUES = {
 }
 
 
+@pytest.mark.parametrize("e2b_client", ["async"], indirect=True)  # 56 cases: the SDKs send the same
 @pytest.mark.parametrize("value", VALUES)
 async def test_any_value_in_any_language(sbx: Box, spoken: Tongue, value: str) -> None:
     """Set exactly, nothing else in the output, gone afterwards."""
@@ -58,7 +59,9 @@ async def test_variables_of_the_sandbox(make_sbx: Any, spoken: Tongue) -> None:
     """They are there in every language, a run's own hide them, and they come back."""
     made = await make_sbx(envs={"KBT": "of the sandbox"})
     assert (await made.out(spoken.shown, language=spoken.name)).strip() == "of the sandbox"
-    assert (await made.out(spoken.shown, language=spoken.name, envs={"KBT": "of the run"})).strip() == "of the run"
+    assert (
+        await made.out(spoken.shown, language=spoken.name, envs={"KBT": "of the run"})
+    ).strip() == "of the run"
     assert (await made.out(spoken.shown, language=spoken.name)).strip() == "of the sandbox"
 
 
@@ -77,8 +80,14 @@ async def test_child_processes_see_them(sbx: Box) -> None:
 
 
 async def test_what_the_code_sets_itself_stays(sbx: Box, fresh: Any) -> None:
-    await sbx.run("import os; os.environ['OTHER'] = 'stays'; os.environ['KBT'] = 'changed'", context=fresh, envs={"KBT": "v"})
-    assert (await sbx.run("os.environ['OTHER'], os.environ.get('KBT')", context=fresh)).text == "('stays', None)"
+    await sbx.run(
+        "import os; os.environ['OTHER'] = 'stays'; os.environ['KBT'] = 'changed'",
+        context=fresh,
+        envs={"KBT": "v"},
+    )
+    assert (
+        await sbx.run("os.environ['OTHER'], os.environ.get('KBT')", context=fresh)
+    ).text == "('stays', None)"
 
 
 @pytest.mark.parametrize("code", ["1/0", "x ===", "import sys; sys.exit(1)", "raise KeyboardInterrupt"])
@@ -117,7 +126,8 @@ async def test_many_variables(sbx: Box) -> None:
 
 
 async def test_a_long_value(sbx: Box) -> None:
-    assert await sbx.out("import os; print(len(os.environ['KBT']))", envs={"KBT": "🦆" * 25_000}) == "25000\n"
+    code = "import os; print(len(os.environ['KBT']))"
+    assert await sbx.out(code, envs={"KBT": "🦆" * 25_000}) == "25000\n"
 
 
 async def test_empty_value_and_no_variables(sbx: Box) -> None:
@@ -134,7 +144,9 @@ async def test_queued_runs_have_their_own(sbx: Box) -> None:
 
 async def test_parallel_contexts_have_their_own(sbx: Box, fresh: Any) -> None:
     code = "import os, json; print(json.dumps(os.environ['KBT']))"
-    outs = await asyncio.gather(sbx.out(code, envs={"KBT": "a"}), sbx.out(code, context=fresh, envs={"KBT": "b"}))
+    outs = await asyncio.gather(
+        sbx.out(code, envs={"KBT": "a"}), sbx.out(code, context=fresh, envs={"KBT": "b"})
+    )
     assert [json.loads(out) for out in outs] == ["a", "b"]
 
 
@@ -149,8 +161,7 @@ async def test_impossible_names_are_answered(sbx: Box) -> None:
 async def test_variables_of_a_run_that_is_held(sbx: Box, fresh: Any, tmp_path: Any) -> None:
     """Another context does not see the variables of a run that goes on meanwhile."""
     go = tmp_path / "go"
-    code = f"import os, time\nprint('held')\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\nprint(os.environ['KBT'])"
-    running, _ = await start(sbx, code, context=fresh, envs={"KBT": "mine"})
+    running, _ = await start(sbx, hold(go) + "print(os.environ['KBT'])", context=fresh, envs={"KBT": "mine"})
     assert await sbx.out(PYTHON.shown) == "unset\n"
     go.touch()
     assert stdout(await running) == "held\nmine\n"

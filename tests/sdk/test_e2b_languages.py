@@ -1,4 +1,4 @@
-"""The languages of E2B, and Go, through the SDK: run, state, results, errors, contexts, leaving: e2b.md section 4.
+"""The languages of E2B, and TypeScript and Go, through the SDK: e2b.md section 4.
 
 Every kernel must be installed (scripts/install-kernels all); a missing one fails here.
 """
@@ -13,13 +13,13 @@ from typing import Any
 
 import e2b_code_interpreter as e2b
 import pytest
-from e2b_adapter import FLAVOURS, Box, Client, options, stderr, stdout
+from e2b_adapter import FLAVOURS, Box, Client, hold, options, stderr, stdout
 from e2b_tongues import TONGUES, Tongue
 from harness.gateway import Gateway, prefix
 
 pytest_plugins = ["e2b_fixtures"]
 
-ODD = "ünïcode 日本 🦆 it's \"quoted\" `x` $HOME \\ #"
+ODD = 'ünïcode 日本 🦆 it\'s "quoted" `x` $HOME \\ #'
 
 
 async def test_first_output(sbx: Box, spoken: Tongue) -> None:
@@ -121,10 +121,7 @@ async def test_languages_run_in_parallel(sbx: Box, spoken: Tongue, tmp_path: Pat
     held, go = tmp_path / "held", tmp_path / "go"
     other = asyncio.ensure_future(sbx.run(spoken.waiting(held, go), language=spoken.name))
     made = await sbx.create_context()
-    await sbx.run(
-        f"import os, time\nwhile not os.path.exists({str(held)!r}): time.sleep(0.01)\nopen({str(go)!r}, 'w').close()",
-        context=made,
-    )
+    await sbx.run(hold(held) + f"open({str(go)!r}, 'w').close()", context=made)
     assert "woke" in stdout(await other)
     await sbx.remove(made)
 
@@ -213,10 +210,10 @@ async def test_java_classes_and_compile_errors(sbx: Box, context_of: Any) -> Non
     java = await context_of("java")
     await sbx.run("class P { int twice(int n) { return 2 * n; } }", context=java)
     assert (await sbx.run("new P().twice(21)", context=java)).text == "42"
-    execution = await sbx.run("int y = \"text\";", context=java)
+    execution = await sbx.run('int y = "text";', context=java)
     assert execution.error is not None
     assert "incompatible types" in execution.error.value + execution.error.traceback
-    execution = await sbx.run("System.err.println(\"err\");", context=java)
+    execution = await sbx.run('System.err.println("err");', context=java)
     assert stderr(execution) == "err\n"
 
 
@@ -224,7 +221,7 @@ async def test_go_functions_and_compile_errors(sbx: Box, context_of: Any) -> Non
     go = await context_of("go")
     await sbx.run("func twice(n int) int { return 2 * n }", context=go)
     assert await sbx.out("%%\nfmt.Println(twice(21))", context=go) == "42\n"
-    execution = await sbx.run("%%\nvar y int = \"text\"\nfmt.Println(y)", context=go)
+    execution = await sbx.run('%%\nvar y int = "text"\nfmt.Println(y)', context=go)
     assert "cannot use" in stderr(execution) + (repr(execution.error) if execution.error else "")
     assert execution.error is not None
 

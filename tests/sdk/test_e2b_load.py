@@ -20,9 +20,7 @@ async def test_a_hundred_thousand_lines(sbx: Box) -> None:
 
 
 async def test_both_streams_at_once(sbx: Box) -> None:
-    execution = await sbx.run(
-        "import sys\nfor i in range(3_000): print(i); print(-i, file=sys.stderr)"
-    )
+    execution = await sbx.run("import sys\nfor i in range(3_000): print(i); print(-i, file=sys.stderr)")
     assert stdout(execution) == "".join(f"{i}\n" for i in range(3_000))
     assert stderr(execution) == "".join(f"{-i}\n" for i in range(3_000))
 
@@ -36,14 +34,16 @@ async def test_a_result_of_twenty_megabytes(sbx: Box) -> None:
 
 async def test_an_image_of_twenty_megabytes(sbx: Box) -> None:
     code = (
-        "import random\nfrom IPython.display import display, Image\nrandom.seed(7)\ndata = random.randbytes(15_000_000)\n"
+        "import random\nfrom IPython.display import display\nrandom.seed(7)\ndata = random.randbytes(15_000_000)\n"
         "import base64, hashlib\ndisplay({'image/png': base64.b64encode(data).decode()}, raw=True)\n"
         "print(hashlib.sha256(data).hexdigest())\ndel data"
     )
     execution = await sbx.run(code)
     assert execution.error is None
     [result] = execution.results
-    assert hashlib.sha256(base64.b64decode(result.png, validate=True)).hexdigest() == stdout(execution).strip()
+    assert (
+        hashlib.sha256(base64.b64decode(result.png, validate=True)).hexdigest() == stdout(execution).strip()
+    )
 
 
 async def test_wide_characters_in_a_large_result(sbx: Box) -> None:
@@ -74,7 +74,9 @@ async def test_displays_and_output_in_order(sbx: Box) -> None:
 
 @pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 262_144, 1_048_576])
 async def test_one_line_of_any_size(sbx: Box, size: int) -> None:
-    out = await sbx.out(f"import sys; sys.stdout.write('0123456789abcdef' * {size // 16} + 'x' * {size % 16})")
+    out = await sbx.out(
+        f"import sys; sys.stdout.write('0123456789abcdef' * {size // 16} + 'x' * {size % 16})"
+    )
     assert out == "0123456789abcdef" * (size // 16) + "x" * (size % 16)
 
 

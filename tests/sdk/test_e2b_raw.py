@@ -89,9 +89,16 @@ def test_ascii_only(raw: Raw) -> None:
 
 def test_no_bare_nan(raw: Raw) -> None:
     """parse() refuses NaN and Infinity."""
-    code = "from IPython.display import display\ndisplay({'x/y': [float('nan'), float('inf'), -float('inf')]}, raw=True)\n[float('nan')]"
-    lines = raw.execute(code)
-    assert [line["type"] for line in lines] == ["number_of_executions", "result", "result", "end_of_execution"]
+    lines = raw.execute(
+        "from IPython.display import display\nnan, inf = float('nan'), float('inf')\n"
+        "display({'x/y': [nan, inf, -inf]}, raw=True)\n[nan]"
+    )
+    assert [line["type"] for line in lines] == [
+        "number_of_executions",
+        "result",
+        "result",
+        "end_of_execution",
+    ]
     assert lines[1]["extra"] == {"x/y": [None, None, None]}
     assert lines[2]["json"] == [None]
 
@@ -99,7 +106,11 @@ def test_no_bare_nan(raw: Raw) -> None:
 def test_keepalive(raw: Raw, tmp_path: Path) -> None:
     """A silent run says so; the code goes on when that was heard."""
     go = tmp_path / "go"
-    answer = raw.open("POST", "/execute", {"code": f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\nprint('on')"})
+    answer = raw.open(
+        "POST",
+        "/execute",
+        {"code": f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\nprint('on')"},
+    )
     seen = [json.loads(answer.readline())]
     while seen[-1]["type"] != "keepalive":
         seen.append(json.loads(answer.readline()))
@@ -113,13 +124,21 @@ def test_keepalive(raw: Raw, tmp_path: Path) -> None:
 def test_head_comes_while_the_context_is_busy(raw: Raw, tmp_path: Path) -> None:
     """And the queued run's lines only after the one before it."""
     go = tmp_path / "go"
-    first = raw.open("POST", "/execute", {"code": f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"})
+    first = raw.open(
+        "POST",
+        "/execute",
+        {"code": f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"},
+    )
     assert json.loads(first.readline())["type"] == "number_of_executions"
     second = raw.open("POST", "/execute", {"code": "print('second')"})
     assert second.status == 200
     go.touch()
     assert [line["type"] for line in parse(first.read())] == ["end_of_execution"]
-    assert [line["type"] for line in parse(second.read())] == ["number_of_executions", "stdout", "end_of_execution"]
+    assert [line["type"] for line in parse(second.read())] == [
+        "number_of_executions",
+        "stdout",
+        "end_of_execution",
+    ]
 
 
 def test_each_line_is_sent_at_once(raw: Raw, tmp_path: Path) -> None:
@@ -187,7 +206,11 @@ def test_leaving_interrupts(raw: Raw, tmp_path: Path, how: str) -> None:
 
 def test_leaving_the_queue(raw: Raw, tmp_path: Path) -> None:
     go, ran = tmp_path / "go", tmp_path / "ran"
-    first = raw.open("POST", "/execute", {"code": f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"})
+    first = raw.open(
+        "POST",
+        "/execute",
+        {"code": f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"},
+    )
     first.readline()
     gone = raw.open("POST", "/execute", {"code": f"open({str(ran)!r}, 'w').close()"})
     raw.gateway.wait_gauge("executions_queued", 1)
@@ -248,14 +271,22 @@ def test_bad_context(raw: Raw, body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"context_id": None, "language": None, "env_vars": None}, {"unknown": [1]}, {"language": ""}, {"context_id": ""}]
+    "fields",
+    [
+        {"context_id": None, "language": None, "env_vars": None},
+        {"unknown": [1]},
+        {"language": ""},
+        {"context_id": ""},
+    ],
 )
 def test_what_is_as_good_as_absent(raw: Raw, fields: dict[str, Any]) -> None:
     assert raw.execute("40 + 2", **fields)[1]["text"] == "42"
 
 
 def test_context_and_language(raw: Raw) -> None:
-    status, headers, body = raw.ask("POST", "/execute", {"code": "1", "context_id": "x", "language": "python"})
+    status, headers, body = raw.ask(
+        "POST", "/execute", {"code": "1", "context_id": "x", "language": "python"}
+    )
     assert (status, body) == (400, b"Only one of context_id or language can be provided")
     assert headers["content-type"].startswith("text/plain")
 
@@ -293,7 +324,9 @@ def test_context_answers(raw: Raw) -> None:
     assert raw.ask("DELETE", f"/contexts/{made['id']}")[::2] == (200, b"null")
 
 
-@pytest.mark.parametrize("body", [{"language": None, "cwd": None}, {"language": "", "cwd": ""}, {"language": " Python "}])
+@pytest.mark.parametrize(
+    "body", [{"language": None, "cwd": None}, {"language": "", "cwd": ""}, {"language": " Python "}]
+)
 def test_context_defaults(raw: Raw, body: Any) -> None:
     made = json.loads(raw.ask("POST", "/contexts", body)[2])
     assert (made["language"], made["cwd"]) == ("python", "/home/user")
@@ -304,7 +337,14 @@ def test_health(raw: Raw) -> None:
     status, headers, body = raw.ask("GET", "/health")
     assert (status, json.loads(body)) == (200, "OK")
     assert headers["content-type"].startswith("application/json")
-    assert raw.ask("GET", "/health", headers={"E2b-Sandbox-Id": "gone", "X-Access-Token": None, "E2B-Traffic-Access-Token": None})[0] == 502
+    assert (
+        raw.ask(
+            "GET",
+            "/health",
+            headers={"E2b-Sandbox-Id": "gone", "X-Access-Token": None, "E2B-Traffic-Access-Token": None},
+        )[0]
+        == 502
+    )
 
 
 # ------------------------------------------------------------------ HTTP
@@ -382,7 +422,9 @@ def test_unknown_path(raw: Raw, path: str) -> None:
 # ------------------------------------------------------------------ sandboxes
 
 
-def api(raw: Raw, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any, dict[str, str]]:
+def api(
+    raw: Raw, method: str, path: str, body: Any = None, key: str | None = None
+) -> tuple[int, Any, dict[str, str]]:
     """A request to the sandboxes' API: status, parsed body, headers."""
     headers: dict[str, str | None] = dict.fromkeys(raw.headers)
     headers |= {"X-API-KEY": raw.gateway.token if key is None else key}
@@ -392,9 +434,18 @@ def api(raw: Raw, method: str, path: str, body: Any = None, key: str | None = No
 
 def test_create_answer(raw: Raw) -> None:
     for path in ("/v2/sandboxes", "/sandboxes"):
-        status, made, _ = api(raw, "POST", path, {"templateID": "t", "metadata": {}, "envVars": {}, "secure": True})
+        status, made, _ = api(
+            raw, "POST", path, {"templateID": "t", "metadata": {}, "envVars": {}, "secure": True}
+        )
         assert status == 201
-        for name in ("templateID", "sandboxID", "clientID", "envdVersion", "envdAccessToken", "trafficAccessToken"):
+        for name in (
+            "templateID",
+            "sandboxID",
+            "clientID",
+            "envdVersion",
+            "envdAccessToken",
+            "trafficAccessToken",
+        ):
             assert isinstance(made[name], str), name
             assert made[name], name
         assert api(raw, "DELETE", f"/sandboxes/{made['sandboxID']}")[:2] == (204, None)
@@ -443,7 +494,11 @@ def test_dates_are_rfc_3339(raw: Raw) -> None:
 
 def test_no_token(raw: Raw) -> None:
     bare: dict[str, str | None] = {"X-Access-Token": None, "E2B-Traffic-Access-Token": None}
-    for method, path, body in (("POST", "/execute", {"code": "1"}), ("GET", "/contexts", None), ("POST", "/contexts", {})):
+    for method, path, body in (
+        ("POST", "/execute", {"code": "1"}),
+        ("GET", "/contexts", None),
+        ("POST", "/contexts", {}),
+    ):
         assert raw.ask(method, path, body, headers=bare)[0] == 401
 
 
@@ -456,7 +511,10 @@ def test_one_token_is_enough(raw: Raw) -> None:
 def test_tokens_of_a_killed_sandbox(e2b_gateway: Gateway, raw: Raw) -> None:
     gone = Raw.create(e2b_gateway)
     gone.kill()
-    stolen: dict[str, str | None] = {"X-Access-Token": gone.envd_token, "E2B-Traffic-Access-Token": gone.traffic_token}
+    stolen: dict[str, str | None] = {
+        "X-Access-Token": gone.envd_token,
+        "E2B-Traffic-Access-Token": gone.traffic_token,
+    }
     assert raw.ask("GET", "/contexts", headers=stolen)[0] in (401, 403)
     assert gone.ask("GET", "/contexts")[0] in (401, 502)
 

@@ -61,7 +61,9 @@ FIELDS = {
 @pytest.mark.parametrize("field", FIELDS)
 async def test_field(sbx: Box, field: str) -> None:
     mime, value = FIELDS[field]
-    result = await one(sbx, f"from IPython.display import display\ndisplay({{{mime!r}: {value!r}}}, raw=True)")
+    result = await one(
+        sbx, f"from IPython.display import display\ndisplay({{{mime!r}: {value!r}}}, raw=True)"
+    )
     assert getattr(result, field) == result[field] == value
     assert list(result.formats()) == [field]
     assert result.extra == {}
@@ -219,7 +221,10 @@ async def test_figure_left_open_is_shown_at_the_end(sbx: Box) -> None:
 
 
 async def test_two_figures(sbx: Box) -> None:
-    execution = await sbx.run(PLOT + "for i in (1, 2):\n    plt.figure()\n    plt.plot([i, 2])\n    plt.title(f't{i}')\n    plt.show()")
+    execution = await sbx.run(
+        PLOT
+        + "for i in (1, 2):\n    plt.figure()\n    plt.plot([i, 2])\n    plt.title(f't{i}')\n    plt.show()"
+    )
     assert [result.chart.title for result in execution.results] == ["t1", "t2"]
 
 
@@ -230,7 +235,10 @@ async def test_figure_before_an_error(sbx: Box) -> None:
 
 
 async def test_saved_picture_is_shown(sbx: Box, fresh: Any) -> None:
-    code = "from PIL import Image\nImage.new('RGB', (30, 20), 'red').save('red.png')\nimport os; print(os.path.getsize('red.png') > 0)"
+    code = (
+        "from PIL import Image\nImage.new('RGB', (30, 20), 'red').save('red.png')\n"
+        "import os; print(os.path.getsize('red.png') > 0)"
+    )
     execution = await sbx.run(code, context=fresh)
     assert execution.error is None, execution.error.traceback
     assert stdout(execution) == "True\n"
@@ -287,7 +295,8 @@ async def test_line_chart(sbx: Box) -> None:
 async def test_line_chart_of_dates_and_logarithms(sbx: Box) -> None:
     got = await chart(
         sbx,
-        "import datetime as d\nplt.plot([d.datetime(2026, 9, 1), d.datetime(2026, 9, 2)], [1, 1000])\nplt.yscale('log')",
+        "import datetime as d\nplt.plot([d.datetime(2026, 9, 1), d.datetime(2026, 9, 2)], [1, 1000])\n"
+        "plt.yscale('log')",
     )
     assert (got.x_scale, got.y_scale) == (charts.ScaleType.DATETIME, charts.ScaleType.LOG)
     assert [x[:10] for x, _ in got.elements[0].points] == ["2026-09-01", "2026-09-02"]
@@ -302,7 +311,9 @@ async def test_scatter_chart(sbx: Box) -> None:
 
 
 async def test_bar_chart(sbx: Box) -> None:
-    got = await chart(sbx, "plt.bar(['a', 'b', 'c'], [10, 20, 15])\nplt.ylabel('Sales (USD)')\nplt.title('B')")
+    got = await chart(
+        sbx, "plt.bar(['a', 'b', 'c'], [10, 20, 15])\nplt.ylabel('Sales (USD)')\nplt.title('B')"
+    )
     assert isinstance(got, charts.BarChart)
     assert got.type == charts.ChartType.BAR
     assert (got.title, got.y_label, got.y_unit) == ("B", "Sales (USD)", "USD")
@@ -311,7 +322,9 @@ async def test_bar_chart(sbx: Box) -> None:
 
 
 async def test_grouped_bar_chart(sbx: Box) -> None:
-    got = await chart(sbx, "plt.bar([0, 1], [1, 2], 0.4, label='x')\nplt.bar([0.4, 1.4], [3, 4], 0.4, label='y')")
+    got = await chart(
+        sbx, "plt.bar([0, 1], [1, 2], 0.4, label='x')\nplt.bar([0.4, 1.4], [3, 4], 0.4, label='y')"
+    )
     assert [(e.group, float(e.value)) for e in got.elements] == [("x", 1), ("x", 2), ("y", 3), ("y", 4)]
 
 

@@ -1,4 +1,4 @@
-"""run_code in Python: streams, callbacks, the main result, errors, text of every kind: e2b.md sections 3.1 and 4."""
+"""run_code in Python: streams, callbacks, results, errors, text of every kind: e2b.md sections 3.1 and 4."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ async def test_messages_have_a_timestamp(sbx: Box) -> None:
     messages: list[Any] = []
     before = datetime.datetime.now(datetime.UTC)
     await sbx.run(
-        "import sys; print(1); print(2, file=sys.stderr)", on_stdout=messages.append, on_stderr=messages.append
+        "import sys; print(1); print(2, file=sys.stderr)",
+        on_stdout=messages.append,
+        on_stderr=messages.append,
     )
     after = datetime.datetime.now(datetime.UTC)
     assert sorted(message.error for message in messages) == [False, True]
@@ -85,7 +87,7 @@ async def test_output_is_prompt(sbx: Box, tmp_path: Path, stream: str) -> None:
 
 async def test_results_are_prompt(sbx: Box, tmp_path: Path) -> None:
     go = tmp_path / "go"
-    code = f"from IPython.display import display\nimport os, time\ndisplay('knock')\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    code = f"from IPython.display import display\ndisplay('knock')\n{hold(go)}"
     execution = await sbx.run(code, on_result=lambda result: go.touch())
     assert [result.text for result in execution.results] == ["knock"]
 
@@ -169,7 +171,9 @@ async def test_blank_code_counts_nothing(sbx: Box, fresh: Any) -> None:
 
 
 async def test_main_result_beside_others(sbx: Box) -> None:
-    execution = await sbx.run("from IPython.display import display\ndisplay('first')\ndisplay('second')\n'main'")
+    execution = await sbx.run(
+        "from IPython.display import display\ndisplay('first')\ndisplay('second')\n'main'"
+    )
     assert [(r.text, r.is_main_result) for r in execution.results] == [
         ("first", False),
         ("second", False),
@@ -274,7 +278,10 @@ async def test_stdin_is_refused(sbx: Box, code: str) -> None:
 
 
 async def test_stdin_of_a_child_is_at_its_end(sbx: Box) -> None:
-    assert await sbx.out("import subprocess; print(repr(subprocess.run(['cat'], capture_output=True).stdout))") == "b''\n"
+    assert (
+        await sbx.out("import subprocess; print(repr(subprocess.run(['cat'], capture_output=True).stdout))")
+        == "b''\n"
+    )
 
 
 # ------------------------------------------------------------------ text of every kind
@@ -330,7 +337,10 @@ async def test_invalid_utf8_from_a_child(sbx: Box) -> None:
 
 
 async def test_output_of_child_processes_and_of_fd_1(sbx: Box) -> None:
-    code = "import os, subprocess, sys\nsubprocess.run(['echo', 'child'])\nos.write(1, b'fd\\n')\nsubprocess.run('echo error >&2', shell=True)"
+    code = (
+        "import os, subprocess\nsubprocess.run(['echo', 'child'])\nos.write(1, b'fd\\n')\n"
+        "subprocess.run('echo error >&2', shell=True)"
+    )
     execution = await sbx.run(code)
     assert "child\n" in stdout(execution)
     assert "fd\n" in stdout(execution)
@@ -350,7 +360,9 @@ async def test_indented_code(sbx: Box) -> None:
 async def test_two_megabytes_of_code(sbx: Box) -> None:
     text = "".join(chr(97 + i % 26) for i in range(1_000_000)) + "🦆" * 250_000
     await sbx.run(f"text = '{text}'")
-    out = await sbx.out("import hashlib; print(len(text), hashlib.sha256(text.encode()).hexdigest()); del text")
+    out = await sbx.out(
+        "import hashlib; print(len(text), hashlib.sha256(text.encode()).hexdigest()); del text"
+    )
     assert out == f"1250000 {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 

@@ -49,12 +49,16 @@ async def test_info_of_a_new_sandbox(e2b_client: Client, make_sbx: Any) -> None:
     assert info.cpu_count >= 1
     assert info.memory_mb >= 1
     assert before <= info.started_at <= datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
-    assert abs(info.end_at - info.started_at - datetime.timedelta(seconds=200)) <= datetime.timedelta(seconds=2)
+    assert abs(info.end_at - info.started_at - datetime.timedelta(seconds=200)) <= datetime.timedelta(
+        seconds=2
+    )
 
 
 async def test_default_timeout_is_five_minutes(make_sbx: Any) -> None:
     info = await (await make_sbx()).method("get_info")
-    assert abs(info.end_at - info.started_at - datetime.timedelta(seconds=300)) <= datetime.timedelta(seconds=2)
+    assert abs(info.end_at - info.started_at - datetime.timedelta(seconds=300)) <= datetime.timedelta(
+        seconds=2
+    )
 
 
 async def test_own_template_name_is_kept(make_sbx: Any) -> None:
@@ -233,7 +237,16 @@ async def test_list_shows_what_info_shows(e2b_client: Client, make_sbx: Any) -> 
     made = await make_sbx(metadata={"mark": mark})
     [[listed]] = await e2b_client.pages(query=e2b.SandboxQuery(metadata={"mark": mark}))
     info = await made.method("get_info")
-    for name in ("sandbox_id", "template_id", "metadata", "started_at", "end_at", "state", "cpu_count", "memory_mb"):
+    for name in (
+        "sandbox_id",
+        "template_id",
+        "metadata",
+        "started_at",
+        "end_at",
+        "state",
+        "cpu_count",
+        "memory_mb",
+    ):
         assert getattr(listed, name) == getattr(info, name), name
 
 
@@ -307,7 +320,7 @@ async def test_unused_options_are_accepted(make_sbx: Any) -> None:
 
 
 async def test_sandbox_variables(make_sbx: Any) -> None:
-    envs = {"A": "it's \"x\" $HOME \\n", "B": "two\nlines", "C": "🦆"}
+    envs = {"A": 'it\'s "x" $HOME \\n', "B": "two\nlines", "C": "🦆"}
     made = await make_sbx(envs=envs)
     code = "import os, json; print(json.dumps({k: os.environ[k] for k in 'ABC'}))"
     assert json.loads(await made.out(code)) == envs
