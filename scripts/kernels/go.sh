@@ -52,7 +52,7 @@ go_toolchain() {
 }
 
 # go_build DIR: build DIR/bin, and fill DIR/cache so that a first cell waits for no compiler. The
-# modules and what they compile to are only needed here.
+# modules are only needed here.
 go_build() {
 	local work modules=(github.com/janpfeifer/gonb golang.org/x/tools/cmd/goimports)
 	need_apt patch
@@ -61,12 +61,12 @@ go_build() {
 	cp "$go_source"/go.{mod,sum} "$work/src"
 	(
 		export PATH=$1/root/bin:$PATH GOROOT=$1/root GOTOOLCHAIN=local GOFLAGS=-modcacherw GO111MODULE=on
-		export GOPATH=$work/path GOMODCACHE=$work/path/pkg/mod GOCACHE=$work/cache GOENV=off GOWORK=off
+		export GOPATH=$work/path GOMODCACHE=$work/path/pkg/mod GOCACHE=$1/cache GOENV=off GOWORK=off
 		cd "$work/src"
 		go mod vendor
 		patch -s -p1 -d "vendor/${modules[0]}" <"$go_source/gonb.patch"
-		CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$1/bin/" "${modules[@]}"
-		GOCACHE=$1/cache GOFLAGS='' go build std
+		go build -ldflags='-s -w' -o "$1/bin/" "${modules[@]}"
+		GOFLAGS='' go build std
 	) >"$1/build.log" 2>&1 || {
 		rm -rf "$work"
 		die "the Go kernel could not be built: $(tail -n 1 "$1/build.log") (all of it: $1/build.log)"
