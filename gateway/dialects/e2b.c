@@ -55,7 +55,7 @@ gw_e2b_sandbox(struct gw_core *core, struct gw_http *x)
 		return NULL;
 	}
 	if (sb != NULL && sb->paused && sb->wakes)
-		gw_sandbox_resume(sb, GW_E2B_TIMEOUT_DEFAULT * 1000);
+		gw_sandbox_resume(sb, GW_E2B_TIMEOUT_DEFAULT * 1000ULL);
 	if (sb == NULL)
 		gw_e2b_text(x, 502, "The sandbox %.64s was not found", id);
 	else if (gw_e2b_running(core, id) == NULL)

@@ -1,5 +1,6 @@
 /* gateway/dialects/e2b_context.c - /contexts: those of one sandbox. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/context.h"
@@ -26,12 +27,10 @@ below(const char *dir, const char *path)
 static char *
 joined(const char *dir, const char *rest)
 {
-	size_t dir_len = strlen(dir);
-	size_t rest_len = strlen(rest);
-	char *path = mem_new(dir_len + rest_len + 1);
+	size_t size = strlen(dir) + strlen(rest) + 1;
+	char *path = mem_new(size);
 
-	memcpy(path, dir, dir_len);
-	memcpy(path + dir_len, rest, rest_len);
+	(void)snprintf(path, size, "%s%s", dir, rest);
 	return path;
 }
 

@@ -1,136 +1,19 @@
-/* gateway/dialects/e2b_line.c - see gateway/dialects/e2b_line.h.
- *
- * Text and images are most of all plain ASCII: they are copied run by run, which is a hundred
- * times faster than jansson's way.
- */
+/* gateway/dialects/e2b_line.c - see gateway/dialects/e2b_line.h. */
 #include "gateway/dialects/e2b_line.h"
 
-#include <errno.h>
-#include <jansson.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "gateway/event.h"
 #include "gateway/text.h"
 #include "wire/base/mem.h"
-#include "wire/msg.h"
-
-#define EACH(byte)  (0x0101010101010101ULL * (byte))
-#define HIGH_BITS   EACH(0x80ULL)
-#define REPLACEMENT 0xFFFD
+#include "wire/json_put.h"
+#include "wire/sign.h"
 
 /* What E2B's server says when it loses a kernel or the way to it (protocols: E2B, 3.1); ours
  * adds the reason. */
 #define RESTARTING "Context was restarted"
 #define CLOSED     "Connection to the execution was closed before the execution was finished"
-
-/* --- strings ---------------------------------------------------------------------------- */
-
-/* A byte that stands for itself in a JSON string, and is ASCII. */
-static bool
-is_plain(unsigned char c)
-{
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
-
-static uint64_t
-has_zero(uint64_t w)
-{
-	return (w - EACH(1ULL)) & ~w & HIGH_BITS;
-}
-
-/* Length of the run of plain bytes at p. */
-static size_t
-plain_span(const char *p, const char *end)
-{
-	const char *q = p;
-	uint64_t w;
-
-	for (; end - q >= 8; q += 8) {
-		memcpy(&w, q, sizeof(w));
-		if ((((w - EACH(0x20ULL)) | w) & HIGH_BITS) != 0 ||
-		    has_zero(w ^ EACH((uint64_t)'"')) != 0 ||
-		    has_zero(w ^ EACH((uint64_t)'\\')) != 0)
-			break;
-	}
-	while (q < end && is_plain((unsigned char)*q))
-		q++;
-	return (size_t)(q - p);
-}
-
-/* Read the character at p, at least two bytes long in valid UTF-8.  Returns its length. */
-static size_t
-read_wide(const char *p, const char *end, uint32_t *ret)
-{
-	const unsigned char c = (unsigned char)*p;
-	const size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-	uint32_t cp = c & (0x7FU >> n);
-
-	if (c < 0xC2 || c > 0xF4 || (size_t)(end - p) < n) {
-		*ret = REPLACEMENT;
-		return 1;
-	}
-	for (size_t i = 1; i < n; i++)
-		cp = cp << 6 | ((unsigned char)p[i] & 0x3FU);
-	*ret = cp;
-	return n;
-}
-
-static int
-put_unit(struct buf *b, uint32_t unit)
-{
-	static const char hex[] = "0123456789abcdef";
-	const char text[6] = {
-	    '\\',          'u', hex[unit >> 12 & 15], hex[unit >> 8 & 15], hex[unit >> 4 & 15],
-	    hex[unit & 15]};
-
-	return buf_append(b, text, sizeof(text));
-}
-
-/* Write the character at *p, which is not plain, and step over it. */
-static int
-put_escape(struct buf *b, const char **p, const char *end)
-{
-	static const char names[] = "\"\"\\\\\nn\tt\rr\bb\ff";
-	const char c = **p;
-	uint32_t cp;
-	int rc;
-
-	for (const char *s = names; *s != '\0'; s += 2) {
-		const char text[2] = {'\\', s[1]};
-
-		if (*s == c) {
-			(*p)++;
-			return buf_append(b, text, sizeof(text));
-		}
-	}
-	if ((unsigned char)c < 0x80) {
-		(*p)++;
-		return put_unit(b, (unsigned char)c);
-	}
-	*p += read_wide(*p, end, &cp);
-	if (cp < 0x10000)
-		return put_unit(b, cp);
-	rc = put_unit(b, 0xD800 + ((cp - 0x10000) >> 10));
-	return rc == 0 ? put_unit(b, 0xDC00 + ((cp - 0x10000) & 0x3FF)) : rc;
-}
-
-static int
-put_string(struct buf *b, const char *p, size_t len)
-{
-	const char *end = p + len;
-	int rc = buf_append(b, "\"", 1);
-
-	while (rc == 0 && p < end) {
-		size_t run = plain_span(p, end);
-
-		rc = buf_append(b, p, run);
-		p += run;
-		if (rc == 0 && p < end)
-			rc = put_escape(b, &p, end);
-	}
-	return rc == 0 ? buf_append(b, "\"", 1) : rc;
-}
 
 static int
 put(struct buf *b, const char *text)
@@ -138,13 +21,19 @@ put(struct buf *b, const char *text)
 	return buf_append(b, text, strlen(text));
 }
 
+static struct wire_slice
+slice(const char *text)
+{
+	return (struct wire_slice){text, strlen(text)};
+}
+
 /* ,"key": and a string */
 static int
-put_member(struct buf *b, const char *key, const char *p, size_t len)
+put_member(struct buf *b, const char *key, struct wire_slice text)
 {
 	int rc = buf_printf(b, ",\"%s\":", key);
 
-	return rc == 0 ? put_string(b, p, len) : rc;
+	return rc == 0 ? wire_json_put_string(b, text, true) : rc;
 }
 
 /* --- results ---------------------------------------------------------------------------- */
@@ -173,23 +62,6 @@ is_field(const char *mime)
 	return false;
 }
 
-static int
-dump(const char *text, size_t len, void *arg)
-{
-	return buf_append(arg, text, len);
-}
-
-static int
-put_value(struct buf *b, const json_t *v)
-{
-	if (json_is_string(v))
-		return put_string(b, json_string_value(v), json_string_length(v));
-	return json_dump_callback(v, dump, b,
-	                          JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY) == 0
-	           ? 0
-	           : -EMSGSIZE;
-}
-
 /* E2B cuts the quotes of a string's repr; escapes inside stay. */
 static int
 put_text(struct buf *b, const json_t *v)
@@ -198,8 +70,8 @@ put_text(struct buf *b, const json_t *v)
 	size_t len = json_string_length(v);
 
 	if (len == 0 || (s[0] != '\'' && s[0] != '"') || s[len - 1] != s[0])
-		return put_value(b, v);
-	return put_string(b, s + 1, len > 1 ? len - 2 : 0);
+		return wire_json_put(b, v, true);
+	return wire_json_put_string(b, (struct wire_slice){s + 1, len > 1 ? len - 2 : 0}, true);
 }
 
 static int
@@ -214,7 +86,7 @@ put_fields(struct buf *b, const json_t *bundle)
 			continue;
 		rc = buf_printf(b, ",\"%s\":", fields[i].field);
 		if (rc == 0)
-			rc = i == 0 ? put_text(b, v) : put_value(b, v);
+			rc = i == 0 ? put_text(b, v) : wire_json_put(b, v, true);
 	}
 	return rc;
 }
@@ -232,11 +104,11 @@ put_extra(struct buf *b, json_t *bundle)
 			continue;
 		rc = put(b, comma);
 		if (rc == 0)
-			rc = put_string(b, mime, strlen(mime));
+			rc = wire_json_put_string(b, slice(mime), true);
 		if (rc == 0)
 			rc = put(b, ":");
 		if (rc == 0)
-			rc = put_value(b, v);
+			rc = wire_json_put(b, v, true);
 		comma = ",";
 	}
 	return rc == 0 ? put(b, "}") : rc;
@@ -266,9 +138,9 @@ put_stream(struct buf *b, const struct gw_event *ev, const char *now)
 	    put(b, ev->kind == GW_EV_STDOUT ? "{\"type\":\"stdout\"" : "{\"type\":\"stderr\"");
 
 	if (rc == 0)
-		rc = put_member(b, "text", ev->text.ptr, ev->text.len);
+		rc = put_member(b, "text", ev->text);
 	if (rc == 0)
-		rc = put_member(b, "timestamp", now, strlen(now));
+		rc = put_member(b, "timestamp", slice(now));
 	return rc == 0 ? put(b, "}\n") : rc;
 }
 
@@ -278,11 +150,11 @@ put_error(struct buf *b, const char *name, struct wire_slice value, const char *
 	int rc = put(b, "{\"type\":\"error\"");
 
 	if (rc == 0)
-		rc = put_member(b, "name", name, strlen(name));
+		rc = put_member(b, "name", slice(name));
 	if (rc == 0)
-		rc = put_member(b, "value", value.ptr != NULL ? value.ptr : "", value.len);
+		rc = put_member(b, "value", value);
 	if (rc == 0)
-		rc = put_member(b, "traceback", traceback, strlen(traceback));
+		rc = put_member(b, "traceback", slice(traceback));
 	return rc == 0 ? put(b, "}\n") : rc;
 }
 

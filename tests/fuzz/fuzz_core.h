@@ -9,8 +9,8 @@
 
 struct gw_core;
 
-/* The core, with one kernelspec (python3) and the token "token"; made at the first call, torn down at
- * exit. */
+/* The core, with one kernelspec (python3) and the token "token"; made at the first call, torn
+ * down at exit. */
 struct gw_core *fuzz_core(void);
 
 /* Run the loop until only timers are left to wait for. */

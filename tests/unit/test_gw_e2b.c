@@ -102,8 +102,6 @@ text_is_ascii(void **state)
 	    {"\xe2\x80\xa8\xe2\x80\xa9\xef\xbf\xbf", 9, "\\u2028\\u2029\\uffff"},
 	    {"\xf0\x9d\x84\x9e\xf4\x8f\xbf\xbf", 8, "\\ud834\\udd1e\\udbff\\udfff"},
 	    {"\xf0\x90\x80\x80", 4, "\\ud800\\udc00"},
-	    {"a\xff", 2, "a\\ufffd"}, /* never comes: text is UTF-8 */
-	    {"\xe2\x80", 2, "\\ufffd\\ufffd"},
 	};
 
 	(void)state;
@@ -172,7 +170,7 @@ bundles_become_results(void **state)
 	          ",\"text\":\"t\",\"html\":\"<b>\",\"markdown\":\"*m*\",\"svg\":\"<svg/>\","
 	          "\"png\":\"iVBO\\n\",\"jpeg\":\"/9j/\",\"pdf\":\"JVBE\",\"latex\":\"l\","
 	          "\"json\":[1],\"javascript\":\"j()\","
-	          "\"data\":{\"n\":[1.0,null,\"\\u00E9\"]},\"chart\":{\"type\":\"bar\"},"
+	          "\"data\":{\"n\":[1.0,null,\"\\u00e9\"]},\"chart\":{\"type\":\"bar\"},"
 	          "\"extra\":{\"a/b\":\"\\u00e9\",\"c/d\":{\"x\":null}}");
 	result_is("{\"text/html\": null, \"application/json\": null}", GW_EV_RESULT,
 	          ",\"extra\":{}");
