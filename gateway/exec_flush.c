@@ -10,6 +10,7 @@
 #include "gateway/exec_msg.h"
 #include "gateway/language.h"
 #include "kernelmgr/kernel.h"
+#include "kernelmgr/spec.h"
 #include "wire/base/buf.h"
 #include "wire/base/mem.h"
 #include "wire/client.h"
@@ -26,7 +27,8 @@ gw_exec_flush_needed(const struct gw_exec *ex)
 {
 	const struct gw_language *l = ex->ctx->row;
 
-	return l != NULL && (l->flush != NULL || l->late_ms > 0);
+	return l != NULL && !km_kernel_spec(ex->kernel)->complete &&
+	       (l->flush != NULL || l->late_ms > 0);
 }
 
 static void

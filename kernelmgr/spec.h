@@ -32,6 +32,8 @@ struct km_spec {
 	bool waits;     /* it blocks rather than drops output */
 	bool stdin_eof; /* without stdin, code that reads meets the end of file */
 	bool tcp;       /* transport is "tcp": cannot do ipc */
+	bool
+	    complete; /* a run's output is there at its idle, whatever the language table says */
 	bool takes_env; /* "env": a run's variables and cwd come in its request's metadata */
 	char *version;  /* of the language; "" if not given */
 };

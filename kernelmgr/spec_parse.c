@@ -160,6 +160,8 @@ parse_ours(const struct where *w, const json_t *root, struct km_spec *s)
 	if (ret == 0)
 		ret = get_flag(w, ours, "stdin_eof", &s->stdin_eof);
 	if (ret == 0)
+		ret = get_flag(w, ours, "complete", &s->complete);
+	if (ret == 0)
 		ret = get_flag(w, ours, "env", &s->takes_env);
 	if (ret == 0)
 		ret = get_text(w, ours, "transport", "ipc", &transport);

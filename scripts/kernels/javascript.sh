@@ -28,7 +28,7 @@ deno_kernel() {
 		 "language": "@NAME@",
 		 "interrupt_mode": "message",
 		 "env": {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": "@PREFIX@/deno"},
-		 "metadata": {"kernelbridge": {"transport": "tcp", "version": "@VERSION@"}}
+		 "metadata": {"kernelbridge": {"transport": "tcp", "complete": true, "version": "@VERSION@"}}
 		}
 	END
 	check "$1" 'const kbCheck: number = 6 * 7; console.log(kbCheck)' 42

@@ -36,9 +36,9 @@ struct stage {
 	json_t *envs;
 };
 
-/* A context of language, whose kernel is ready. */
+/* A context of language, whose kernel is ready; ours is the kernelspec's metadata.kernelbridge. */
 static struct stage
-stage_new(const char *language)
+stage_with(const char *language, const char *ours)
 {
 	struct stage s = {.t = tape_new()};
 	char *dir = run_tmpdir();
@@ -55,8 +55,10 @@ stage_new(const char *language)
 	assert_int_equal(setenv("KERNELBRIDGE_LANGUAGES_FILE", path, 1), 0);
 	s.r = rig_ready();
 	assert_int_equal(unsetenv("KERNELBRIDGE_LANGUAGES_FILE"), 0);
-	(void)snprintf(path, sizeof(path), "{\"argv\": [\"x\"], \"language\": \"%s\"}",
-	               language);
+	(void)snprintf(
+	    path, sizeof(path),
+	    "{\"argv\": [\"x\"], \"language\": \"%s\", \"metadata\": {\"kernelbridge\": %s}}",
+	    language, ours);
 	rig_spec(s.r, language, path);
 	assert_int_equal(gw_ctx_new(s.r->sandbox,
 	                            &(struct gw_ctx_request){.language = language, .cwd = "/"},
@@ -67,6 +69,12 @@ stage_new(const char *language)
 	rig_settle(s.r);
 	s.envs = json_pack("{s:s}", "A", "1");
 	return s;
+}
+
+static struct stage
+stage_new(const char *language)
+{
+	return stage_with(language, "{}");
 }
 
 static void
@@ -331,6 +339,19 @@ all_before_the_mark_is_its_own(void **state)
 }
 
 static void
+a_kernel_that_is_complete_needs_no_mark(void **state)
+{
+	struct stage s = stage_with("mark", "{\"complete\": true}");
+
+	(void)state;
+	(void)run(&s, NULL, NULL, s.t);
+	end(&s, "ok");
+	assert_string_equal(tape_text(s.t), "1 accepted 0|2 done ok");
+	assert_int_equal(s.k->executes_n, 1);
+	stage_free(&s);
+}
+
+static void
 a_mark_may_come_after_its_idle(void **state)
 {
 	struct stage s = stage_new("mark");
@@ -398,6 +419,7 @@ main(void)
 	    cmocka_unit_test(one_that_hangs_is_killed),
 	    cmocka_unit_test(late_output_is_its_own),
 	    cmocka_unit_test(all_before_the_mark_is_its_own),
+	    cmocka_unit_test(a_kernel_that_is_complete_needs_no_mark),
 	    cmocka_unit_test(a_mark_may_come_after_its_idle),
 	    cmocka_unit_test(a_kernel_that_prints_no_mark),
 	    cmocka_unit_test(an_exit_is_no_crash),

@@ -22,7 +22,8 @@ full_spec(void **state)
 	    "\"display_name\": \"Pyth\\u00f6n\", \"language\": \"Python\","
 	    "\"interrupt_mode\": \"message\", \"env\": {\"A\": \"${HOME}/x\", \"B\": \"\"},"
 	    "\"metadata\": {\"debugger\": true, \"kernelbridge\": {\"waits\": true,"
-	    "\"transport\": \"tcp\", \"other\": 1}}, \"kernel_protocol_version\": \"5.5\"}";
+	    "\"transport\": \"tcp\", \"env\": true, \"complete\": true, "
+	    "\"version\": \"3.11\", \"other\": 1}}, \"kernel_protocol_version\": \"5.5\"}";
 	struct km_spec *s = NULL;
 
 	(void)state;
@@ -41,6 +42,10 @@ full_spec(void **state)
 	assert_int_equal(s->interrupt_mode, KM_INTERRUPT_MESSAGE);
 	assert_true(s->waits);
 	assert_true(s->tcp);
+	assert_true(s->interrupt_given);
+	assert_true(s->takes_env);
+	assert_true(s->complete);
+	assert_string_equal(s->version, "3.11");
 	km_spec_free(s);
 	km_spec_free(NULL);
 }
@@ -59,6 +64,10 @@ small_spec(void **state)
 	assert_int_equal(json_object_size(s->metadata), 0);
 	assert_false(s->waits);
 	assert_false(s->tcp);
+	assert_false(s->interrupt_given);
+	assert_false(s->takes_env);
+	assert_false(s->complete);
+	assert_string_equal(s->version, "");
 	km_spec_free(s);
 }
 
