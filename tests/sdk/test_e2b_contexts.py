@@ -64,9 +64,9 @@ async def test_default_context_is_listed_and_can_be_named(sbx: Box, fresh: Any) 
 
 
 async def test_state_of_contexts_is_apart(sbx: Box, fresh: Any) -> None:
-    await sbx.run("x = 'mine'", context=fresh)
-    assert (await sbx.run("x", context=fresh)).text == "mine"
-    missing = await sbx.run("only_in_fresh = x")
+    await sbx.run("only_in_fresh = 'mine'", context=fresh)
+    assert (await sbx.run("only_in_fresh", context=fresh)).text == "mine"
+    missing = await sbx.run("only_in_fresh")
     assert missing.error is not None
     assert missing.error.name == "NameError"
 

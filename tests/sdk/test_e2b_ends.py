@@ -122,7 +122,7 @@ async def test_leaving_while_it_prints(sbx: Box, fresh: Any) -> None:
 async def test_leaving_code_that_swallows_the_interrupt(sbx: Box, fresh: Any) -> None:
     """It is killed after the grace; the context id goes on with a fresh kernel."""
     code = (
-        "lost = 1\nimport time\nprint('held', flush=True)\nwhile True:\n    try:\n"
+        "lost = 1\nimport time\nwhile True:\n    try:\n        print('held')\n"
         "        while True: time.sleep(0.01)\n    except BaseException:\n        pass"
     )
     await leave(sbx, code, context=fresh)

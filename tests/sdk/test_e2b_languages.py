@@ -229,6 +229,15 @@ async def test_go_functions_and_compile_errors(sbx: Box, context_of: Any) -> Non
 # ------------------------------------------------------------------ what is not installed
 
 
+@pytest.mark.parametrize("language", ["python", "java", "go"])
+async def test_version_that_is_not_installed(make_sbx: Any, language: str) -> None:
+    """A variable of the sandbox asks for a version; the error lists those there are."""
+    made = await make_sbx(envs={f"{language.upper()}_VERSION": "99.9"})
+    with pytest.raises(e2b.SandboxException, match=r"99\.9.*\d+\.\d+") as caught:
+        await made.run("1", language=language)
+    assert "Failed to create context" in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def poor_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with nothing but Python in its prefix; the machine may have R's kernel of its own."""
