@@ -80,16 +80,6 @@ km_cmdline_free(char **argv)
 	mem_free(argv);
 }
 
-static bool
-is_python(const char *name)
-{
-	static const char word[] = "python";
-	size_t len = sizeof(word) - 1;
-
-	return strncmp(name, word, len) == 0 &&
-	       strspn(name + len, "0123456789.") == strlen(name + len);
-}
-
 /* DIR[0..len)MIDDLE/NAME if that is a program, else NULL. */
 static char *
 program_at(const char *dir, size_t len, const char *middle, const char *name)
@@ -122,15 +112,13 @@ char *
 km_cmdline_program(const char *name, const char *dir, const char *prefix,
                    const char *search_path)
 {
-	char *path = NULL;
+	char *path;
 
 	if (strchr(name, '/') != NULL)
 		return mem_strdup(name);
-	if (is_python(name)) {
-		path = program_of_owner(dir, name);
-		if (path == NULL && prefix[0] != '\0')
-			path = program_at(prefix, strlen(prefix), "/venv/bin", name);
-	}
+	path = program_of_owner(dir, name);
+	if (path == NULL && prefix[0] != '\0')
+		path = program_at(prefix, strlen(prefix), "/venv/bin", name);
 	while (path == NULL && *search_path != '\0') {
 		size_t len = strcspn(search_path, ":");
 

@@ -17,10 +17,9 @@ char **km_cmdline_new(char *const *argv, const struct km_cmdline_vars *vars);
 void km_cmdline_free(char **argv);
 
 /* Path of the program that name stands for, owned by the caller, or NULL if there is none.
- * With a slash it is taken as it is.  python, python3 and pythonX.Y, which Jupyter replaces
- * by its own interpreter, are looked up in the environment that owns the kernelspec
- * directory dir (ENV/share/jupyter/kernels/NAME), then in PREFIX/venv, then like the rest in
- * search_path ("a:b"). */
+ * With a slash it is taken as it is.  Else it is looked up in the environment that owns the
+ * kernelspec directory dir (ENV/share/jupyter/kernels/NAME), then in PREFIX/venv (Jupyter replaces
+ * "python" by its own interpreter), then in search_path ("a:b"). */
 char *km_cmdline_program(const char *name, const char *dir, const char *prefix,
                          const char *search_path);
 

@@ -74,13 +74,14 @@ programs(void **state)
 	static const struct {
 		const char *name, *spec_dir, *expect;
 	} cases[] = {
-	    {"tool", "env/share/jupyter/kernels/k", "path/tool"},
+	    {"tool", "env/share/jupyter/kernels/k", "env/bin/tool"},
+	    {"tool", "prefix/share/jupyter/kernels/k", "path/tool"},
 	    {"python", "env/share/jupyter/kernels/k", "env/bin/python"},
 	    {"python3", "env/share/jupyter/kernels/k", "prefix/venv/bin/python3"},
 	    {"python3.11", "env/share/jupyter/kernels/k", "path/python3.11"},
 	    {"python", "prefix/share/jupyter/kernels/k", "prefix/venv/bin/python"},
 	    {"python", "elsewhere/k", "prefix/venv/bin/python"},
-	    {"python3-config", "env/share/jupyter/kernels/k", "path/python3-config"},
+	    {"python3-config", "env/share/jupyter/kernels/k", "env/bin/python3-config"},
 	    {"later", "env/share/jupyter/kernels/k", "path2/later"}, /* path/later cannot run */
 	    {"nothing", "env/share/jupyter/kernels/k", NULL},
 	    {"python2", "env/share/jupyter/kernels/k", NULL},

@@ -1,0 +1,2 @@
+/* The other folder. */
+enum kind { KIND_BASH };
