@@ -160,13 +160,14 @@ on_probed(void *arg, int status)
 }
 
 /* iopub keeps its order, so the idle of a question asked now comes after r's idle, unless that
- * one was dropped at the kernel's send mark.  control answers while shell is busy. */
+ * one was dropped at the kernel's send mark.  Where r was answered, so is the question: three of
+ * six kernels publish nothing for one on control. */
 static void
 ask_for_idle(struct wire_req *r)
 {
 	static const struct wire_req_ops ops = {.done = on_probed};
-	static const struct wire_ask question = {
-	    .channel = WIRE_CONTROL, .type = "kernel_info_request", .wait_idle = true};
+	const struct wire_ask question = {
+	    .channel = r->channel, .type = "kernel_info_request", .wait_idle = true};
 
 	r->probe = wire_client_request(r->client, &question, &ops, r);
 	r->probe->is_probe = true;

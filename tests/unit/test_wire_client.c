@@ -378,12 +378,13 @@ idle_without_reply_ends(void **state)
 static void
 look_for_question(void *arg)
 {
-	zmq_pollitem_t item = {.socket = w->kernel[WIRE_CONTROL], .events = ZMQ_POLLIN};
+	zmq_pollitem_t items[] = {{.socket = w->kernel[WIRE_SHELL], .events = ZMQ_POLLIN},
+	                          {.socket = w->kernel[WIRE_CONTROL], .events = ZMQ_POLLIN}};
 	struct loop_timer **t = arg;
 
 	loop_timer_free(*t);
 	*t = loop_timer_new(w->lp, 10, look_for_question, t);
-	if (zmq_poll(&item, 1, 0) == 1)
+	if (zmq_poll(items, 2, 0) > 0)
 		loop_stop(w->lp);
 }
 
@@ -399,9 +400,9 @@ dropped_idle_ends(void **state)
 	look_for_question(&t);
 	loop_run(w->lp);
 	loop_timer_free(t);
-	kernel_take(WIRE_CONTROL, "kernel_info_request");
+	kernel_take(WIRE_SHELL, "kernel_info_request");
 	kernel_status("busy");
-	kernel_send(WIRE_CONTROL, "kernel_info_reply", w->parent, json_object());
+	kernel_send(WIRE_SHELL, "kernel_info_reply", w->parent, json_object());
 	run_until("reply:");
 	kernel_status("idle");
 	run_until("done:");
@@ -423,10 +424,10 @@ late_idle_is_in_time(void **state)
 	loop_run(w->lp);
 	loop_timer_free(t);
 	parent = json_incref(w->parent);
-	kernel_take(WIRE_CONTROL, "kernel_info_request");
+	kernel_take(WIRE_SHELL, "kernel_info_request");
 	kernel_send(WIRE_IOPUB, "status", parent,
 	            json_pack("{s:s}", "execution_state", "idle"));
-	kernel_send(WIRE_CONTROL, "kernel_info_reply", w->parent, json_object());
+	kernel_send(WIRE_SHELL, "kernel_info_reply", w->parent, json_object());
 	kernel_status("idle");
 	run_until("stray:idle");
 	assert_string_equal(w->trace, "reply:execute_reply message:idle done:0 stray:idle ");
