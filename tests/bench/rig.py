@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
 import urllib.error
@@ -18,24 +19,40 @@ PREFIX = Path(os.environ.get("KERNELBRIDGE_PREFIX", ROOT / "build" / "prefix"))
 SPECS = PREFIX / "share/jupyter/kernels"
 
 
-class FloorKernel:
-    """A kernel of our Python kernelspec, started without the gateway; it is told its connection file."""
+PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 
-    def __init__(self, folder: Path) -> None:
+
+class FloorKernel:
+    """A kernel of a kernelspec in the prefix, started without the gateway, by a connection file in folder."""
+
+    def __init__(self, folder: Path, name: str = "python3") -> None:
         self.file = folder / "kernel.json"
-        spec = json.loads((SPECS / "python3/kernel.json").read_text())
+        spec = json.loads((SPECS / name / "kernel.json").read_text())
+        ours = spec.get("metadata", {}).get("kernelbridge", {})
         self.file.write_text(json.dumps({
-            "transport": "ipc", "ip": str(folder / "k"), "key": uuid.uuid4().hex,
-            "signature_scheme": "hmac-sha256", "kernel_name": "python3",
-            "shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5,
-        }))
+            "key": uuid.uuid4().hex, "signature_scheme": "hmac-sha256", "kernel_name": name,
+            **(loopback() if ours.get("transport") == "tcp" else sockets(folder))}))
         argv = [a.replace("{connection_file}", str(self.file)) for a in spec["argv"]]
         env = os.environ | spec.get("env", {}) | {"JPY_PARENT_PID": str(os.getpid())}
-        self.process = subprocess.Popen(argv, cwd=folder, env=env, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def sockets(folder: Path) -> dict[str, object]:
+    return {"transport": "ipc", "ip": str(folder / "k")} | {name: i + 1 for i, name in enumerate(PORTS)}
+
+
+def loopback() -> dict[str, object]:
+    """Five ports that nobody has just now."""
+    bound = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    ports = {name: s.getsockname()[1] for name, s in zip(PORTS, bound, strict=True)}
+    for s in bound:
+        s.close()
+    return {"transport": "tcp", "ip": "127.0.0.1"} | ports
 
 
 class Gateway:
