@@ -166,7 +166,8 @@ JAVASCRIPT = Language(
     keep="var kept = <number>",
     kept="console.log(kept)",
     loop="for (;;) { }",
-    sleep="await new Promise(done => setTimeout(done, 1e9))",
+    # It says so when it sleeps: before that, the interrupt would be one of running code.
+    sleep="setTimeout(() => console.log('asleep'))\nawait new Promise(done => setTimeout(done, 1e9))",
     # A hundred lines a call: each call is a message, of which Deno sends a few thousand a second.
     lines=(
         "for (let i = 0; i < <number>; i += 100)"
@@ -205,6 +206,8 @@ TYPESCRIPT = replace(
 
 R = Language(
     name="r",
+    # R refuses text that changes its direction where it is not written as an escape.
+    literal=lambda text: quoted(text).replace("\u202e", "\\u202e"),
     say="cat(<text>, '\\n', sep = '')",
     touch="invisible(file.create(<path>))",
     wait="while (!file.exists(<path>)) Sys.sleep(0.01)",
@@ -212,10 +215,7 @@ R = Language(
     kept="cat(kept, '\\n', sep = '')",
     loop="while (TRUE) { }",
     sleep="Sys.sleep(1000)",
-    # In ten statements: IRkernel needs a time for each line that grows with what the statement has printed.
-    lines="\n".join(
-        f"cat(seq_len(<number>L / 10L) - 1L + {i}L * (<number>L %/% 10L), sep = '\\n')\ncat('\\n')" for i in range(10)
-    ),
+    lines="for (i in seq_len(<number>) - 1L) cat(i, '\\n', sep = '')",
     long_line="cat(strrep('x', 1e6), '\\n', sep = '')",
     getenv="cat(if (is.na(Sys.getenv(<name>, NA))) 'unset' else paste0('[', Sys.getenv(<name>), ']'), '\\n', sep = '')",
     child="cat(system2('/bin/sh', c('-c', shQuote(<text>)), stdout = TRUE), sep = '\\n')",
@@ -227,7 +227,7 @@ R = Language(
     value=("6 * 7", "display", "[1] 42"),  # IRkernel never sends a result
     exit=Exit("quit(status = 3)", None),  # IRkernel makes it nothing
     stdin="x <- readline('? ')\ncat('<', x, '>\\n', sep = '')",
-    without_stdin=(None, "? <>\n"),
+    without_stdin=(None, "? \n<>\n"),
     rich=("plot(1:3)", "display", "image/png"),
     interrupted=None,  # the reply says abort, and nothing else
     names="cat(ls(all.names = TRUE), sep = '\\n')",

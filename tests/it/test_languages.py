@@ -141,6 +141,8 @@ def test_interrupt_of_a_sleep(it: Tongue) -> None:
     """Where the kernel does not hear of it, the one that interrupts may have it killed."""
     it.run(it.lang.set_state(6))
     execution, said = it.begun(it.lang.sleep)
+    if not it.lang.sleep_stops:
+        it.ws.wait_text(execution, "asleep\n", said)
     keys = {} if it.lang.sleep_stops else {"kill_after_ms": 100}
     assert it.ws.ask("interrupt", execution=execution, **keys)["ok"]
     assert it.ws.rest_of(execution, said).how == "interrupted"
