@@ -63,7 +63,12 @@ plt.show()
 result = sbx.run_code(code).results[0]
 with open("chart.png", "wb") as file:
     file.write(base64.b64decode(result.png))
-print("chart:", result.chart.type.value, result.chart.title, [(bar.label, bar.value) for bar in result.chart.elements])
+print(
+    "chart:",
+    result.chart.type.value,
+    result.chart.title,
+    [(bar.label, bar.value) for bar in result.chart.elements],
+)
 
 # Code contexts for parallel state
 ctx = sbx.create_code_context(

@@ -16,7 +16,7 @@ from adapter import Heard
 from harness.gateway import Gateway
 
 FLAVOURS = ("sync", "async")
-SETTINGS = ("--keep_executions=0", "--interrupt_grace_ms=1000", "--start_timeout_ms=60000")  # of a gateway
+SETTINGS = ("--keep_executions=0", "--interrupt_grace_ms=5000", "--start_timeout_ms=60000")  # of a gateway
 
 
 def options(gateway: Gateway) -> dict[str, str]:
