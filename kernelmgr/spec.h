@@ -31,7 +31,7 @@ struct km_spec {
 	/* Of metadata.kernelbridge: */
 	bool waits;     /* it blocks rather than drops output */
 	bool stdin_eof; /* without stdin, code that reads meets the end of file */
-	bool tcp;       /* transport is "tcp": cannot do ipc */
+	bool tcp;       /* transport is "tcp", or there is no metadata.kernelbridge */
 	bool
 	    complete; /* a run's output is there at its idle, whatever the language table says */
 	bool takes_env; /* "env": a run's variables and cwd come in its request's metadata */

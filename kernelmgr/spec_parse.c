@@ -152,6 +152,8 @@ parse_ours(const struct where *w, const json_t *root, struct km_spec *s)
 	ours = json_object_get(s->metadata, "kernelbridge");
 	if (ours == NULL) {
 		s->version = mem_strdup("");
+		s->tcp =
+		    true; /* every kernel can; not all do ipc, or only in short paths (xeus) */
 		return 0;
 	}
 	if (!json_is_object(ours))

@@ -207,7 +207,8 @@ choosing_a_kernelspec(void **state)
 static void
 what_the_table_adds_to_a_kernelspec(void **state)
 {
-	static const char silent[] = "{\"argv\": [\"x\"]}";
+	static const char silent[] =
+	    "{\"argv\": [\"x\"], \"metadata\": {\"kernelbridge\": {}}}";
 	static const char loud[] = "{\"argv\": [\"x\"], \"interrupt_mode\": \"signal\"}";
 	struct gw_languages *t = table(TABLE);
 	const struct gw_language *l = gw_languages_find(t, "zed");

@@ -63,7 +63,7 @@ small_spec(void **state)
 	assert_int_equal(json_object_size(s->env), 0);
 	assert_int_equal(json_object_size(s->metadata), 0);
 	assert_false(s->waits);
-	assert_false(s->tcp);
+	assert_true(s->tcp);
 	assert_false(s->interrupt_given);
 	assert_false(s->takes_env);
 	assert_false(s->complete);
