@@ -3,5 +3,9 @@
  */
 static const char name[] = "python3";
 int is_java_kernel; /* jjava */
-static bool odd(const char *s) { return strcmp(s, "R") == 0; }
+static bool
+odd(const char *s)
+{
+	return strcmp(s, "R") == 0;
+}
 static const char text[] = "/* Deno */";
