@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +122,7 @@ def interrupted(bash: RawKernel, code: str) -> Outcome:
         "(sleep 1000; echo no)",
         "x=$(sleep 1000)",
         "sleep 1000 & wait",
+        "while :; do /bin/true; done",
     ],
 )
 def test_interrupt(bash: RawKernel, code: str) -> None:
@@ -129,13 +132,33 @@ def test_interrupt(bash: RawKernel, code: str) -> None:
 
 
 def test_what_handles_an_interrupt_goes_on(bash: RawKernel) -> None:
-    out = interrupted(bash, "trap 'echo caught' INT; echo ready; sleep 1000; trap - INT; echo end")
-    assert ended(out) == ("ready\ncaught\nend\n", "", "ok")
+    """And hears of one interrupt once."""
+    code = "trap 'echo caught' INT; echo ready; sleep 1000; sleep 0.3; trap - INT; echo end"
+    assert ended(interrupted(bash, code)) == ("ready\ncaught\nend\n", "", "ok")
+    program = "import time\nprint('ready', flush=True)\ntry: time.sleep(1000)\n"
+    program += "except KeyboardInterrupt: print('caught')\ntime.sleep(0.3); print('end')"
+    assert ended(interrupted(bash, f"python3 -c {shlex.quote(program)}")) == (
+        "ready\ncaught\nend\n",
+        "",
+        "ok",
+    )
+
+
+def test_an_interrupt_at_any_time(bash: RawKernel) -> None:
+    """Between a fork and its exec, before the cell and behind a command that ends: none is lost."""
+    codes = ["sleep 1000", "/bin/true; sleep 1000", "sleep 1000 | cat", "while :; do /bin/true; done"]
+    for turn in range(100):
+        request = bash.send(codes[turn % len(codes)])
+        while bash.client.get_iopub_msg(timeout=60)["msg_type"] != "execute_input":
+            pass
+        threading.Event().wait(turn * 0.00005)
+        bash.manager.interrupt_kernel()
+        assert ended(bash.finish(request)) == ("", "", "130")
 
 
 def test_interrupt_without_code_is_nothing(bash: RawKernel) -> None:
     bash.manager.interrupt_kernel()
-    assert ended(bash.run("echo a; sleep 0; echo b")) == ("a\nb\n", "", "ok")
+    assert ended(bash.run("echo a; sleep 0.2; echo b")) == ("a\nb\n", "", "ok")
 
 
 def test_a_background_job_prints_into_the_last_run(bash: RawKernel) -> None:

@@ -9,7 +9,8 @@ and `display`, `displayHTML` and `displayJS`. One file, one thing:
 
     app        the kernel's start
     kernel     one execution and its reply
-    process    the bash process: cells in, status out, interrupts
+    process    the bash process: cells in, status out
+    session    its processes, and how an interrupt reaches them
     around     a run's own variables and directory
     pictures   what the display functions say, made into display_data
 """

@@ -37,9 +37,15 @@ class BashKernel(StockKernel):
         """Start bash in this process's directory, with its environment."""
         for name, value in (("TERM", "xterm-color"), ("PAGER", "cat"), ("GIT_PAGER", "cat")):
             os.environ.setdefault(name, value)
-        self.bashwrapper = Bash(stdout=1, stderr=2)  # bash_kernel's name for it
-        self.bashwrapper.ask(COMMANDS)
+        # A signal just before the wait for bash: its handler here runs only when something wakes it.
+        self._wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        self._start()
         signal.signal(signal.SIGINT, self._on_sigint)
+
+    def _start(self):
+        self.bashwrapper = Bash(stdout=1, stderr=2, wake=self._wake)  # bash_kernel's name for it
+        self.bashwrapper.ask(COMMANDS)
 
     def _on_sigint(self, signum, frame):
         self.bashwrapper.interrupt()
@@ -81,8 +87,7 @@ class BashKernel(StockKernel):
 
     def _replace(self):
         self.bashwrapper.forget()
-        self.bashwrapper = Bash(stdout=1, stderr=2)
-        self.bashwrapper.ask(COMMANDS)
+        self._start()
 
     def show(self, content: dict):
         """Publish a display_data message, or an update of one that was shown under its display_id.

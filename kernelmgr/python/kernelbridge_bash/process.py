@@ -19,13 +19,18 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 
 from kernelbridge_kernel.wire import encode
 
+from .session import Session
+
 _LOWEST = 100  # our descriptors in bash are above those that scripts choose by hand
-_AGAIN = 250  # milliseconds from an interrupt until bash is asked again whether it is done
+_AGAIN = 20  # milliseconds from an interrupt until it is followed up; twice as many each time
+_AT_MOST = 1000
 _PATIENCE = 2000  # milliseconds for bash to end by itself
 _CHUNK = 1 << 16
 
-# Sourced with $? and a record as arguments. Leaves $? as it was, unless `set -e` would end bash.
-_TELL = rb"""\builtin printf '%%s\0' "$2" >&%d
+# Sourced with $? and a record as arguments: tells what SIGINT does in bash, and the record. Leaves $?
+# as it was, unless `set -e` would end bash.
+_TELL = rb"""\builtin trap -p INT >&%d
+\builtin printf '\0%%s\0' "$2" >&%d
 [[ $- == *e* ]] || \builtin return "$1"
 """
 _START = b". /dev/fd/%(tell)d $? %(n)d:start; . /dev/fd/%(code)d </dev/null "
@@ -46,30 +51,35 @@ class Ended(Exception):
 
 class Bash:
     """A bash in this process's directory and with its environment; `stdout` and `stderr` are
-    descriptors for the output of cells. One thread runs code, and its signal handlers call
-    interrupt(); any thread may call close()."""
+    descriptors for the output of cells, `wake` is readable after each signal. One thread runs code,
+    and its signal handlers call interrupt(); any thread may call close()."""
 
-    def __init__(self, stdout: int, stderr: int):
+    def __init__(self, stdout: int, stderr: int, wake: int):
         self.interrupted = False  # since the kernel has seen the request at hand
         self._n = 0  # which code runs
         self._started = False
         self._status = 0  # $?
         self._in_cell = False
-        self._signalled = False
+        self._trap = False  # the code may handle SIGINT itself
+        self._signalled = False  # and not asked again since
+        self._struck = False  # the code got a SIGINT
         self._code = os.memfd_create("cell")
+        self._wake = wake
         self._said, said = os.pipe()
         os.set_blocking(self._said, False)
         tell = os.memfd_create("tell")
         fds = [_above(stdout), _above(stderr), _above(said), _reader(self._code), _reader(tell)]
         self._fds = dict(zip(("out", "err", "said", "code", "tell"), fds, strict=True))
-        os.write(tell, _TELL % self.said)
+        os.write(tell, _TELL % (self.said, self.said))
         self._process = _spawn(fds)
+        self._session = Session(self._process.pid)
         for fd in (*fds, said, tell):
             os.close(fd)
         self._pidfd = os.pidfd_open(self._process.pid)
         self._poll = select.poll()
         self._poll.register(self._said, select.POLLIN)
         self._poll.register(self._pidfd, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
         self.ask(_SETUP)
 
     @property
@@ -80,10 +90,13 @@ class Bash:
     def run(self, code: str) -> int:
         """Run a cell; return $?. Raises Ended."""
         self._in_cell = True
+        self._trap = "trap" in code
         try:
             self._status, _said = self._run(code, _SEEN, _END)
         finally:
             self._in_cell = False
+        if self._struck:
+            self._session.end_strays()
         return self._status
 
     def ask(self, code: str) -> list[str]:
@@ -100,17 +113,17 @@ class Bash:
         """SIGINT for a cell: now, or when it begins if the kernel has its request already."""
         self.interrupted = True
         if self._in_cell and self._started:
-            self._signal(signal.SIGINT)
-            self._signalled = True
+            self._session.interrupt()
+            self._signalled = self._struck = True
 
     def close(self):
         """End bash and what it runs; what left its session stays. Not reaped before the last signal,
         so that its number is its own."""
         ended = select.poll()
         ended.register(self._pidfd, select.POLLIN)
-        self._signal(signal.SIGHUP)
+        self._session.signal(signal.SIGHUP)
         ended.poll(_PATIENCE)
-        self._signal(signal.SIGKILL)
+        self._session.signal(signal.SIGKILL)
         ended.poll()
 
     def forget(self):
@@ -123,7 +136,7 @@ class Bash:
 
     def _run(self, code: str, where: bytes, end: bytes) -> tuple[int, list[str]]:
         self._n += 1
-        self._started = self._signalled = False
+        self._started = self._signalled = self._struck = False
         os.ftruncate(self._code, 0)
         with open(self._code, "wb", closefd=False) as file:
             file.seek(0)
@@ -136,25 +149,38 @@ class Bash:
 
     def _until_told(self, end: bytes) -> tuple[int, list[str]]:
         """Return the status that bash tells for this run, and what it said before that."""
-        text, mine = b"", b"%d:" % self._n
+        text, mine, timeout = b"", b"%d:" % self._n, None
         while True:
-            ready = [fd for fd, _events in self._poll.poll(_AGAIN if self._signalled else None)]
+            if self._struck and timeout is None:
+                timeout = _AGAIN
+            ready = [fd for fd, _events in self._poll.poll(timeout)]
+            if self._wake in ready:
+                os.read(self._wake, _CHUNK)
             if not ready:
-                # The interrupt may have met bash while it read what to do after the cell.
-                self._signalled = False
-                self._write(b"\n" + end)
+                timeout = min(2 * timeout, _AT_MOST)
+                self._follow_up(timeout, end)
             text += self._heard()
             *records, _rest = text.split(b"\0")
             if not self._started and mine + b"start" in records:
                 self._started = True
+                first = records.index(mine + b"start") + 1
+                self._trap = self._trap or records[first - 2] != b""
                 if self._in_cell and self.interrupted:
                     self.interrupt()
-            if records and records[-1].startswith(mine) and records[-1] != mine + b"start":
-                first = records.index(mine + b"start") + 1
-                said = [record.decode("utf-8", "surrogateescape") for record in records[first:-1]]
+            if self._started and len(records) > first and records[-1].startswith(mine):
+                said = [record.decode("utf-8", "surrogateescape") for record in records[first:-2]]
                 return int(records[-1][len(mine) :]), said
             if self._pidfd in ready:
                 raise Ended(self._process.wait())
+
+    def _follow_up(self, timeout: int, end: bytes):
+        """An interrupt has not ended the cell so far."""
+        if self._signalled:  # it may have met bash while it read what to do after the cell
+            self._signalled = False
+            self._write(b"\n" + end)
+        self._session.interrupt_again(only_deaf=self._trap)
+        if timeout == _AT_MOST and self._session.is_stuck():
+            self._process.kill()
 
     def _write(self, line: bytes):
         try:
@@ -170,28 +196,6 @@ class Bash:
         except BlockingIOError:
             pass
         return b"".join(parts)
-
-    def _signal(self, signum: int):
-        """Signal bash's process group, and the other groups in its session: `timeout` makes one."""
-        mine = self._process.pid
-        groups = {group for group, session in _groups() if session == mine} - {mine}
-        for group in (mine, *groups):
-            try:
-                os.killpg(group, signum)
-            except (ProcessLookupError, PermissionError):
-                pass
-
-
-def _groups():
-    """Yield (process group, session) of every process there is."""
-    for name in os.listdir("/proc"):
-        try:
-            if name.isdigit():
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
-                yield int(fields[2]), int(fields[3])
-        except OSError:
-            pass  # it has ended
 
 
 def _above(fd: int) -> int:
