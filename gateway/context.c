@@ -54,6 +54,24 @@ gw_seat_free(struct gw_seat *seat)
 	mem_free(seat);
 }
 
+/* What a client calls a language, as the table does; lent. */
+static const char *
+canonical(const struct gw_core *core, const char *language)
+{
+	const char *name =
+	    language != NULL && language[0] != '\0' ? language : GW_LANGUAGE_DEFAULT;
+	const struct gw_language *row = gw_languages_find(core->languages, name);
+
+	return row != NULL ? row->name : name;
+}
+
+/* True if it is what a client gets that names neither a context nor a language. */
+static bool
+is_very_default(const struct gw_ctx *c)
+{
+	return c->is_default && strcmp(c->language, canonical(c->core, NULL)) == 0;
+}
+
 /* The kernel may go; died frees the seat. */
 static void
 leave_seat(struct gw_ctx *c)
@@ -96,8 +114,7 @@ on_ready(void *arg)
 	if (c == NULL)
 		return;
 	c->provisional = false;
-	if (c->is_default && strcmp(c->language, GW_LANGUAGE_DEFAULT) == 0 &&
-	    strcmp(c->sandbox->id.id, GW_SANDBOX_DEFAULT) == 0)
+	if (is_very_default(c) && strcmp(c->sandbox->id.id, GW_SANDBOX_DEFAULT) == 0)
 		c->core->warm = true;
 	loop_task_post(&c->next); /* tells who waits, runs the first in the queue */
 }
@@ -235,17 +252,6 @@ on_next(void *arg)
 
 /* --- making and finding ----------------------------------------------------------------- */
 
-/* What a client calls a language, as the table does; lent. */
-static const char *
-canonical(const struct gw_core *core, const char *language)
-{
-	const char *name =
-	    language != NULL && language[0] != '\0' ? language : GW_LANGUAGE_DEFAULT;
-	const struct gw_language *row = gw_languages_find(core->languages, name);
-
-	return row != NULL ? row->name : name;
-}
-
 static struct gw_ctx *
 ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd, const json_t *env)
 {
@@ -342,8 +348,7 @@ gw_ctx_find(struct gw_sandbox *sb, const char *id)
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
 		if (strcmp(c->id.id, id) == 0 ||
-		    (c->is_default && strcmp(id, "default") == 0 &&
-		     strcmp(c->language, GW_LANGUAGE_DEFAULT) == 0))
+		    (strcmp(id, "default") == 0 && is_very_default(c)))
 			return c;
 	}
 	return NULL;

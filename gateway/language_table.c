@@ -149,7 +149,7 @@ read_row(const char *what, const char *name, const json_t *o, struct gw_language
 	json_t *v;
 
 	if (!json_is_object(o))
-		return err_set(err, -EINVAL, "%.60s: %.40s is not an object", what, name);
+		return err_set(err, -EINVAL, "%.100s: %.40s is not an object", what, name);
 	l->name = mem_strdup(name);
 	for (char *p = l->name; *p != '\0'; p++)
 		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
@@ -161,7 +161,7 @@ read_row(const char *what, const char *name, const json_t *o, struct gw_language
 				wrong = read_key(&keys[i], v, l);
 		}
 		if (wrong != NULL)
-			return err_set(err, -EINVAL, "%.60s: %.40s.%.40s %s", what, name, key,
+			return err_set(err, -EINVAL, "%.100s: %.40s.%.40s %s", what, name, key,
 			               wrong);
 	}
 	if (l->kernelspec == NULL)
@@ -196,12 +196,12 @@ check_names(const struct gw_languages *t, const char *what, struct err *err)
 		const struct gw_language *l = &t->row[i];
 
 		if (gw_languages_find(t, l->name) != l)
-			return err_set(err, -EINVAL, "%.60s: %.40s is there twice", what,
+			return err_set(err, -EINVAL, "%.100s: %.40s is there twice", what,
 			               l->name);
 		for (char **a = l->aliases; a != NULL && *a != NULL; a++) {
 			if (gw_languages_find(t, *a) != l)
 				return err_set(err, -EINVAL,
-				               "%.60s: alias %.40s is there twice", what, *a);
+				               "%.100s: alias %.40s is there twice", what, *a);
 		}
 	}
 	return 0;
@@ -220,8 +220,8 @@ gw_languages_parse(const char *what, const char *bytes, size_t len, struct gw_la
 
 	if (!json_is_object(root)) {
 		rc = root == NULL
-		         ? err_set(err, -EINVAL, "%.60s:%d: %.80s", what, je.line, je.text)
-		         : err_set(err, -EINVAL, "%.60s is not an object", what);
+		         ? err_set(err, -EINVAL, "%.100s:%d: %.80s", what, je.line, je.text)
+		         : err_set(err, -EINVAL, "%.100s is not an object", what);
 		goto out;
 	}
 	t->row = mem_new(sizeof(*t->row) * (json_object_size(root) + 1));
