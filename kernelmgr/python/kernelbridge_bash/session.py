@@ -36,6 +36,7 @@ class Session:
     def __init__(self, leader: int):
         self._leader = leader
         self._struck = 0  # when, in ticks since boot
+        self._handled: set[int] = set()  # who handles SIGINT, and got that one
 
     def signal(self, signum: int):
         """Signal bash's process group, and the session's other groups: `timeout` makes one."""
@@ -48,18 +49,23 @@ class Session:
 
     def interrupt(self):
         """SIGINT for all of them."""
+        others = [process for process in self._members() if process.pid != self._leader]
+        self._handled = {p.pid for p in others if p.handles and p.name != b"bash"}
         self._struck = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICK)
         self.signal(signal.SIGINT)
 
     def interrupt_again(self, only_deaf: bool):
-        """SIGINT again for who would have died of it: between fork and exec it does nothing. And, unless
-        `only_deaf`, for what has begun since and for bash itself: when the child that bash waits for
-        has ended otherwise just then, bash goes on. Not for others that handle SIGINT."""
+        """SIGINT again for who would have died of it: between fork and exec it does nothing. And for
+        what has begun since and bash itself: when the child that bash waits for has ended otherwise
+        just then, bash goes on. That not with `only_deaf`, or if one that handles SIGINT got the first:
+        then going on is right."""
+        only_deaf = only_deaf or bool(self._handled)
         if not only_deaf:
             _kill(self._leader, signal.SIGINT)
         for process in self._members():
+            spared = process.pid == self._leader or process.pid in self._handled
             meant = not only_deaf or process.started <= self._struck
-            if meant and process.pid != self._leader and not (process.ignores or process.handles):
+            if meant and not (spared or process.ignores or process.handles):
                 _kill(process.pid, signal.SIGINT)
 
     def end_strays(self):
