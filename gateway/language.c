@@ -152,7 +152,7 @@ quote_ansi_c(const char *s, struct buf *b)
 	for (; *s != '\0'; s++) {
 		unsigned char c = (unsigned char)*s;
 
-		if (c < ' ' || c == 0x7f)
+		if (c < ' ' || c >= 0x7f) /* some kernels split code at U+2028 */
 			(void)buf_printf(b, "\\%03o", c);
 		else if (c == '\'' || c == '\\')
 			(void)buf_printf(b, "\\%c", c);
