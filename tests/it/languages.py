@@ -67,7 +67,6 @@ class Language:
     rich: tuple[str, str, str] | None  # code that shows something, the event, its MIME type
     interrupted: str | None  # name of the error of an interrupt; None: DONE alone tells
     names: str  # print the names that the user's code sees, one a line
-    burst: str = ""  # print the numbers below 3000, each by a call of its own, where `lines` is not that
     prompts: bool = True  # with stdin: true the client is asked
     sleep_stops: bool = True  # an interrupt ends a sleep; False: the kernel has to be killed
     nul: str | None = None  # print `a`, NUL, `b`; None: as any other text; "": impossible
@@ -168,12 +167,7 @@ JAVASCRIPT = Language(
     loop="for (;;) { }",
     # It says so when it sleeps: before that, the interrupt would be one of running code.
     sleep="setTimeout(() => console.log('asleep'))\nawait new Promise(done => setTimeout(done, 1e9))",
-    # A hundred lines a call: each call is a message, of which Deno sends a few thousand a second.
-    lines=(
-        "for (let i = 0; i < <number>; i += 100)"
-        " console.log(Array.from({length: 100}, (_, k) => i + k).join('\\n'))"
-    ),
-    burst="for (let i = 0; i < 3000; i++) console.log(i)",
+    lines="for (let i = 0; i < <number>; i++) console.log(i)",
     long_line="console.log('x'.repeat(1_000_000))",
     getenv="console.log(<name> in process.env ? '[' + process.env[<name>] + ']' : 'unset')",
     child=(
@@ -248,30 +242,30 @@ JAVA = Language(
     loop="while (true) { }",
     sleep="Thread.sleep(1_000_000);",
     lines="for (int i = 0; i < <number>; i++) System.out.println(i);",
-    long_line="System.out.println(\"x\".repeat(1_000_000));",
-    getenv="System.out.println(System.getenv(<name>) == null ? \"unset\" : \"[\" + System.getenv(<name>) + \"]\");",
+    long_line='System.out.println("x".repeat(1_000_000));',
+    getenv='System.out.println(System.getenv(<name>) == null ? "unset" : "[" + System.getenv(<name>) + "]");',
     child=(
-        "System.out.println(new String(new ProcessBuilder(\"/bin/sh\", \"-c\", <text>).start()"
+        'System.out.println(new String(new ProcessBuilder("/bin/sh", "-c", <text>).start()'
         ".getInputStream().readAllBytes()));"
     ),
-    pwd="System.out.println(\"[\" + new java.io.File(\"\").getAbsolutePath() + \"]\");",
+    pwd='System.out.println("[" + new java.io.File("").getAbsolutePath() + "]");',
     setenv="",  # a program of Java cannot
     error=Error(
-        "throw new IllegalStateException(\"boom\");", "RuntimeException", "IllegalStateException, boom", "boom"
+        'throw new IllegalStateException("boom");', "RuntimeException", "IllegalStateException, boom", "boom"
     ),
     syntax=Error("int int = 3;", "CompilationException", "REJECTED", "expected"),
     # Lines are those of the snippet: of one statement or declaration of the cell.
     third_line=Error(
-        "int x = 1;\nthrow new IllegalStateException(\"boom\");", "RuntimeException", "boom", r"\(#\d+:3\)"
+        'int x = 1;\nthrow new IllegalStateException("boom");', "RuntimeException", "boom", r"\(#\d+:3\)"
     ),
     value=("6 * 7", "result", "42"),
     exit=Exit("System.exit(3);", ("SystemExit", "3"), keeps=False, dies=True),
     stdin=(
-        "System.out.print(\"? \");\n"
-        "System.out.println(\"<\" + new java.util.Scanner(System.in).nextLine() + \">\");"
+        'System.out.print("? ");\n'
+        'System.out.println("<" + new java.util.Scanner(System.in).nextLine() + ">");'
     ),
     without_stdin=("RuntimeException", None),
-    rich=("display(\"<b>1</b>\", \"text/html\");", "display", "text/html"),
+    rich=('display("<b>1</b>", "text/html");', "display", "text/html"),
     interrupted="EvaluationInterruptedException",
     run_cwd=False,  # a JVM cannot change its directory
     names="",
@@ -288,19 +282,21 @@ GO = Language(
     loop="for { }",
     sleep="time.Sleep(1000 * time.Second)",
     lines="for i := 0; i < <number>; i++ { fmt.Println(i) }",
-    long_line="fmt.Println(strings.Repeat(\"x\", 1_000_000))",
+    long_line='fmt.Println(strings.Repeat("x", 1_000_000))',
     getenv=(
-        "if v, ok := os.LookupEnv(<name>); ok { fmt.Println(\"[\" + v + \"]\") } else { fmt.Println(\"unset\") }"
+        'if v, ok := os.LookupEnv(<name>); ok { fmt.Println("[" + v + "]") } else { fmt.Println("unset") }'
     ),
-    child="{ out, _ := exec.Command(\"/bin/sh\", \"-c\", <text>).Output(); fmt.Println(string(out)) }",
-    pwd="{ dir, _ := os.Getwd(); fmt.Println(\"[\" + dir + \"]\") }",
-    setenv="os.Setenv(<name>, \"changed\")",
-    error=Error("panic(\"boom\")", "ExitError", "exit status 2", stderr="panic: boom"),
+    child='{ out, _ := exec.Command("/bin/sh", "-c", <text>).Output(); fmt.Println(string(out)) }',
+    pwd='{ dir, _ := os.Getwd(); fmt.Println("[" + dir + "]") }',
+    setenv='os.Setenv(<name>, "changed")',
+    error=Error('panic("boom")', "ExitError", "exit status 2", stderr="panic: boom"),
     syntax=Error("if {", "ERROR", "main.go"),
-    third_line=Error("x := 1\nx++\ny := 2", "ERROR", "declared and not used: y", "Line 4"),  # %% is a line too
+    third_line=Error(
+        "x := 1\nx++\ny := 2", "ERROR", "declared and not used: y", "Line 4"
+    ),  # %% is a line too
     value=("%%\n6 * 7", "error", "is not used"),  # a cell has no value
     exit=Exit("os.Exit(3)", ("ExitError", "exit status 3")),  # each cell is a process of its own
-    stdin="var s string\nfmt.Scanln(&s)\nfmt.Println(\"<\" + s + \">\")",
+    stdin='var s string\nfmt.Scanln(&s)\nfmt.Println("<" + s + ">")',
     without_stdin=(None, "<>\n"),
     prompts=False,
     rich=("%ls", "display", "text/html"),

@@ -1,4 +1,4 @@
-"""Kernels in no table of ours work by their name, without configuration: xeus-python (C++) and Calysto Scheme (metakernel).
+"""Kernels in no table of ours work by name, unconfigured: xeus-python (C++) and Calysto Scheme (metakernel).
 
 They are installed from PyPI into an environment of their own below build/kernels/, by the first run.
 """
@@ -164,7 +164,7 @@ def test_restart_and_death(foreign: Foreign, gateway: Gateway) -> None:
 
 def test_variables_of_one_run(foreign: Foreign, gateway: Gateway) -> None:
     """The table knows Python, whoever's kernel it is; of a language that it does not know it says so."""
-    value = "it's \"quoted\"\n$HOME \\ 😀"
+    value = 'it\'s "quoted"\n$HOME \\ 😀'
     with Native(gateway) as ws:
         context = ws.context(language=foreign.name, envs={"KB_OWN": "1"})
         said = ws.run(foreign.env or foreign.say, context=context, envs={"KB_NEW": value})

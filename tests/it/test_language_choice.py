@@ -15,7 +15,9 @@ from harness.gateway import ROOT, Gateway, prefix, until
 from specs import write_spec
 
 TABLE: dict[str, Any] = json.loads((ROOT / "configs" / "languages.json").read_text())
-CALLED = [(name, row["kernelspec"], called) for name, row in TABLE.items() for called in (name, *row["aliases"])]
+CALLED = [
+    (name, row["kernelspec"], called) for name, row in TABLE.items() for called in (name, *row["aliases"])
+]
 # Kernelspecs, their language, and the version that metadata.kernelbridge (or only the title) tells.
 VERSIONS = {
     "java": ("java", "17.0.15"),
@@ -31,7 +33,7 @@ VERSIONS = {
 
 def write_fake(path: Path, name: str, language: str, version: str, *, told: bool = True) -> None:
     """A kernelspec that says of itself what FAKE_SPEC in its environment says."""
-    ours = {"version": version} if told else {}
+    ours: dict[str, Any] = {"complete": True} | ({"version": version} if told else {})
     write_spec(
         path,
         name,
@@ -102,7 +104,9 @@ def test_each_name_of_a_language(ws: Native, name: str, spec: str, called: str) 
     if name != "python":
         assert ws.run("env FAKE_SPEC", context=made["context"]).text() == spec + "\n"
         ws.run("touch /dev/null", language=name)
-        contexts = {ws.ask("execute", language=word, code="")["context"] for word in (called, called.upper(), name)}
+        contexts = {
+            ws.ask("execute", language=word, code="")["context"] for word in (called, called.upper(), name)
+        }
         assert len(contexts) == 1
 
 
@@ -169,7 +173,9 @@ def test_a_sandbox_chooses_a_version(ws: Native, language: str, envs: dict[str, 
         ("js", "NODE_VERSION", "latest", ["javascript (22.17.0)"]),
     ],
 )
-def test_a_version_that_is_not_there(ws: Native, language: str, variable: str, value: str, there: list[str]) -> None:
+def test_a_version_that_is_not_there(
+    ws: Native, language: str, variable: str, value: str, there: list[str]
+) -> None:
     assert ws.ask("create_sandbox", name="box", envs={variable: value})["ok"]
     for op, keys in (("create_context", {}), ("execute", {"code": ""})):
         message = refused(ws, op, language=language, sandbox="box", **keys)

@@ -1,4 +1,4 @@
-"""Variables and directories of one run, of a context and of a sandbox, in every language: exact, and gone afterwards."""
+"""Variables and directories of a run, a context and a sandbox, in every language: exact, and gone afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from languages import ALL, GO, JAVA
 from tongue import Seat, Tongue, check_error, seated, talking
 
 VALUES = {
-    "KB_QUOTES": "it's \"quoted\" and `ticked`",
+    "KB_QUOTES": 'it\'s "quoted" and `ticked`',
     "KB_LINES": "\none\r\ntwo\n\n",
     "KB_DOLLAR": "$HOME ${KB_OLD} $(id) %d {name} {value} {each} {cd}",
     "KB_BACKSLASH": "\\ \\\\ \\n \\u0041 \\",
@@ -23,7 +23,7 @@ VALUES = {
     "KB_EMPTY": "",
     "KB_OLD": "another",
 }
-STRANGE = "it's \"a\" $HOME `x`\n\\n é 😀 {path}"
+STRANGE = 'it\'s "a" $HOME `x`\n\\n é 😀 {path}'
 
 
 @pytest.fixture(scope="module", params=ALL, ids=lambda lang: lang.name)
@@ -155,7 +155,10 @@ def test_directory_of_one_run(it: Tongue, there: str) -> None:
 
 
 def test_directory_that_is_not_there(it: Tongue, tmp_path: Path) -> None:
-    for op, keys in (("execute", {"code": "", "context": it.seat.context}), ("create_context", {"language": it.lang.name})):
+    for op, keys in (
+        ("execute", {"code": "", "context": it.seat.context}),
+        ("create_context", {"language": it.lang.name}),
+    ):
         answer = it.ws.ask(op, cwd=str(tmp_path / "none"), **keys)
         assert not answer["ok"] and answer["error"]["code"] == "invalid"
         assert str(tmp_path / "none") in answer["error"]["message"]

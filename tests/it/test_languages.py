@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from clients import Said
 from harness.gateway import Gateway, until
-from languages import ALL, BASH, Error, Language
+from languages import ALL, BASH, Error
 from tongue import Seat, Tongue, check_error, error_name, kernels, seated, talking
 
 TEXT = "Zoë ☃ 😀 👩‍👩‍👧 你好 e\u0301 \u202eabc 'q' \"d\" $HOME `x` \\n %s {x}"
@@ -70,7 +70,11 @@ def test_rich(it: Tongue) -> None:
     code, kind, mime = it.lang.rich
     event = next(e for e in it.run(code).events if e["event"] == kind)
     value = event["bundle"][mime]
-    assert base64.b64decode(value).startswith(b"\x89PNG\r\n") if mime == "image/png" else "<b" in value or "<h" in value
+    assert (
+        base64.b64decode(value).startswith(b"\x89PNG\r\n")
+        if mime == "image/png"
+        else "<b" in value or "<h" in value
+    )
 
 
 def test_text(it: Tongue) -> None:
@@ -100,7 +104,7 @@ def test_a_long_line(it: Tongue) -> None:
 
 def test_output_is_its_runs_own(it: Tongue) -> None:
     """What a kernel publishes after its idle is still the run's, never the next one's."""
-    burst = it.lang.burst or it.lang.fill(it.lang.lines, number=3000)
+    burst = it.lang.fill(it.lang.lines, number=3000)
     assert it.run(it.lang.code(burst)).text() == "".join(f"{i}\n" for i in range(3000))
     for i in range(it.lang.quick_runs):
         said = it.run(it.lang.print(str(i)))
@@ -216,6 +220,28 @@ def test_input_is_refused(it: Tongue) -> None:
     assert text is None or said.text() == text
 
 
+only_bash = pytest.mark.parametrize("seat", [BASH], ids=["bash"], indirect=True)
+
+
+@only_bash
+@pytest.mark.parametrize("code", ["echo 'unclosed", 'echo "$(', "if true; then"])
+def test_bash_that_is_not_finished(it: Tongue, code: str) -> None:
+    """Nothing waits for the rest of it."""
+    it.run(it.lang.set_state(11))
+    said = it.run(code, timeout_ms=20_000)
+    assert (said.how, said.one("error")["value"]) == ("error", "2")
+    assert it.state() == "11\n"
+
+
+@only_bash
+def test_bash_that_reads_what_nobody_writes(it: Tongue, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    it.run(it.lang.set_state(12))
+    said = it.run(f"read line <>{tmp_path / 'pipe'}", timeout_ms=300)
+    assert said.how == "timeout" and "why" not in said.one("done")
+    assert it.state() == "12\n"
+
+
 # -- contexts --------------------------------------------------------------------------------
 
 
@@ -225,7 +251,11 @@ def test_contexts_run_at_the_same_time(it: Tongue, tmp_path: Path) -> None:
     files = [tmp_path / "a", tmp_path / "b"]
 
     def meet(mine: Path, theirs: Path) -> str:
-        return lang.code(lang.fill(lang.touch, path=mine), lang.fill(lang.wait, path=theirs), lang.fill(lang.say, text="met"))
+        return lang.code(
+            lang.fill(lang.touch, path=mine),
+            lang.fill(lang.wait, path=theirs),
+            lang.fill(lang.say, text="met"),
+        )
 
     runs = [it.start(meet(*files)), it.ws.start(meet(*files[::-1]), context=second)]
     for execution in runs:

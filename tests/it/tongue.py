@@ -14,6 +14,7 @@ from clients import Native, Said
 from harness.gateway import Gateway
 from languages import Error, Language
 
+
 @dataclass
 class Seat:
     """A language, its context, and the gateway; `alone` are the kernels that were there before."""
