@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness.gateway import Gateway, binary  # noqa: E402
+from harness.gateway import Gateway, binary, serving  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -31,14 +31,9 @@ def gateway_binary() -> Path:
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One gateway for the session, token auth on; stopped with every check at the end."""
-    running = Gateway(tmp_path_factory.mktemp("kb") / "state")
-    try:
-        running.wait_ready()
-    except AssertionError as error:  # each test of the session repeats it: say it briefly
-        pytest.fail(str(error)[-1500:], pytrace=False)
-    yield running
-    running.stop()
+    """One gateway for the session. Its tests leave no connection, context or execution behind."""
+    with serving(tmp_path_factory.mktemp("kb") / "state") as running:
+        yield running
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -300,3 +301,15 @@ class Gateway:
             except ProcessLookupError:
                 pass
         self.process.wait(5)
+
+
+@contextmanager
+def serving(state_dir: Path) -> Iterator[Gateway]:
+    """A gateway that many tests share, token auth on; stopped with every check at the end."""
+    running = Gateway(state_dir)
+    try:
+        running.wait_ready()
+    except AssertionError as error:  # each test that shares it repeats it: say it briefly
+        raise AssertionError(str(error)[-1500:]) from None
+    yield running
+    running.stop()

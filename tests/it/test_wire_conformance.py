@@ -126,7 +126,8 @@ def test_ready(bench: Bench) -> None:
     info = bench.ready["reply"]
     assert info["implementation"] == bench.kernel.implementation
     assert info["language_info"]["name"].lower() == bench.kernel.language.lower()
-    assert ("iopub_welcome" in [kind for kind, *_ in bench.ready["stray"]]) == bench.kernel.welcome
+    # Where there is one, a status that came before it has proven the same, and it is not passed on.
+    assert bench.kernel.welcome or "iopub_welcome" not in [kind for kind, *_ in bench.ready["stray"]]
 
 
 def test_kernel_info(bench: Bench) -> None:

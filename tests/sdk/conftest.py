@@ -19,7 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from adapter import FLAVOURS, Box, Client  # noqa: E402
-from harness.gateway import DEADLINE_S, Gateway  # noqa: E402
+from harness.gateway import DEADLINE_S, Gateway, serving  # noqa: E402
 
 HIT_DEADLINE = pytest.StashKey[bool]()
 
@@ -62,6 +62,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         pyfuncitem.stash[HIT_DEADLINE] = True
         raise
     return True
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One of its own for this folder: the SDKs' clients stay connected for the session."""
+    with serving(tmp_path_factory.mktemp("sdk") / "state") as running:
+        yield running
 
 
 @pytest.fixture(scope="session", params=FLAVOURS)
