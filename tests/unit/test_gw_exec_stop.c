@@ -140,7 +140,7 @@ an_interrupt_is_repeated_until_the_code_runs(void **state)
 	assert_int_equal(k->interrupts_n, 1);
 	paper_say(k, "status", json_pack("{s:s}", "execution_state", "busy"), NULL);
 	rig_wait_n(r, &k->interrupts_n, 3); /* busy is not begun */
-	before = k->interrupts_n; /* more than 3 where the machine is slow */
+	before = k->interrupts_n;           /* more than 3 where the machine is slow */
 	paper_input(k, 1);
 	assert_non_null(ex->again);
 	rig_wait_n(r, &k->interrupts_n, before + 1); /* the one that the code gets */
