@@ -87,7 +87,7 @@ WAYS = [(kernel, transport) for kernel in KERNELS for transport in kernel.transp
 
 def start(kernel: Kernel, transport: str, folder: Path) -> Bench:
     if not installed(kernel):
-        pytest.skip(f"no kernel {kernel.name} in the prefix")
+        pytest.fail(f"no kernel {kernel.name} in the prefix: scripts/install-kernels all", pytrace=False)
     return Bench(kernel, transport, folder)
 
 
