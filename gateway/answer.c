@@ -140,6 +140,21 @@ gw_http_reply_json(struct gw_http *x, int status, json_t *json)
 }
 
 void
+gw_http_stream_begin_sized(struct gw_http *x, int status, const char *content_type,
+                           uint64_t length)
+{
+	char framing[48];
+
+	assert(x->phase == GW_HTTP_ASKED);
+	x->phase = GW_HTTP_STREAM;
+	if (x->c == NULL)
+		return;
+	(void)snprintf(framing, sizeof(framing), "Content-Length: %llu\r\n",
+	               (unsigned long long)length);
+	put_head(x, status, content_type, framing);
+}
+
+void
 gw_http_stream_begin(struct gw_http *x, int status, const char *content_type)
 {
 	assert(x->phase == GW_HTTP_ASKED);

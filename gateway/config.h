@@ -18,7 +18,9 @@ struct gw_config {
 	char **allow_hosts;
 	char **allow_origins;
 	char *auth;
+	uint64_t command_log_bytes;
 	uint64_t drain_ms;
+	char *e2b_domain; /* "": none */
 	uint64_t event_high_bytes;
 	uint64_t event_log_bytes;
 	uint64_t idle_timeout_ms;
@@ -32,6 +34,7 @@ struct gw_config {
 	char *log_format;
 	char *log_level;
 	uint64_t max_body_bytes;
+	uint64_t max_commands;
 	uint64_t max_connections;
 	uint64_t max_contexts;
 	uint64_t max_header_bytes;
@@ -39,6 +42,7 @@ struct gw_config {
 	uint64_t max_output_bytes;
 	uint64_t max_queue;
 	uint64_t max_sandboxes;
+	uint64_t max_upload_bytes;
 	uint64_t ping_every_ms;
 	char *prefix;
 	uint64_t send_high_bytes;
@@ -46,6 +50,7 @@ struct gw_config {
 	uint64_t start_timeout_ms;
 	char *state_dir;
 	uint64_t stop_grace_ms;
+	bool strict_policies;
 	char *token_file; /* "": token in state_dir */
 };
 

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf;
 struct gw_core;
@@ -40,6 +41,8 @@ const char *gw_http_method(const struct gw_http *x);
 const char *gw_http_path(const struct gw_http *x);
 const char *gw_http_param(const struct gw_http *x, const char *name);
 const char *gw_http_query(const struct gw_http *x, const char *name);
+/* The i-th value, from 0, of a query parameter that is given several times. */
+const char *gw_http_query_at(const struct gw_http *x, const char *name, size_t i);
 const char *gw_http_header(const struct gw_http *x, const char *name);
 /* "http://host:port" as the client named this gateway (Host, X-Forwarded-Proto). */
 const char *gw_http_origin(const struct gw_http *x);
@@ -61,15 +64,34 @@ struct gw_http_ops {
 	void (*drained)(void *arg);
 	/* The client went away before the answer was complete; x is gone. */
 	void (*closed)(void *arg);
+	/* Of a dialect whose bodies come in pieces, else NULL: the next len > 0 bytes, lent until
+	 * return.  Returns 0, or -EAGAIN: taken, but no more until gw_http_receive(). */
+	int (*body)(void *arg, const char *data, size_t len);
+	/* The body is complete: answer, now or later. */
+	void (*body_end)(void *arg);
 };
 /* An exchange that is not answered at once says whom to tell; also without a stream. */
 void gw_http_set_ops(struct gw_http *x, const struct gw_http_ops *ops, void *arg);
 void gw_http_stream_begin(struct gw_http *x, int status, const char *content_type);
+/* The same where the length of the body is known: exactly length bytes are to be written before
+ * the end, or the answer is cut. */
+void gw_http_stream_begin_sized(struct gw_http *x, int status, const char *content_type,
+                                uint64_t length);
 int gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len);
 void gw_http_stream_end(struct gw_http *x);
 /* End it as if the gateway had broken down: the connection closes, and the client knows that
  * something is missing. */
 void gw_http_stream_cut(struct gw_http *x);
+
+/* --- a body in pieces -------------------------------------------------------------------- */
+
+/* The handler of a dialect with .pieces gets body NULL, once the head was admitted, and sets its
+ * ops or answers at once.  The pieces come in later turns, never while that handler or
+ * gw_http_receive() is on the stack; max_body_bytes does not bound them.  An answer before body_end
+ * leaves the rest unread, and the connection closes after it. */
+
+/* More, after body returned -EAGAIN. */
+void gw_http_receive(struct gw_http *x);
 
 /* --- one WebSocket ---------------------------------------------------------------------- */
 
@@ -135,9 +157,12 @@ typedef json_t *gw_error_fn(int status, const char *message, const char *path);
 
 struct gw_dialect {
 	const char *name;
-	const char *prefix; /* longest matching prefix owns the edge's errors; "" for root */
+	/* Longest matching prefix owns the edge's errors; "" for root.  A segment {name} matches
+	 * any one segment, and counts as long as it is written. */
+	const char *prefix;
 	const struct gw_route *routes; /* ends with a NULL method */
 	gw_error_fn *error;            /* NULL: {"error": {"code", "message"}} */
+	bool pieces; /* bodies of its rows come in pieces (gw_http_ops.body), not whole */
 };
 
 #endif /* GW_DIALECT_H */

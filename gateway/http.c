@@ -297,6 +297,15 @@ gw_http_query(const struct gw_http *x, const char *name)
 }
 
 const char *
+gw_http_query_at(const struct gw_http *x, const char *name, size_t i)
+{
+	for (size_t k = 0; k < x->r->query_n; k++)
+		if (strcmp(x->r->query[k].name, name) == 0 && i-- == 0)
+			return x->r->query[k].value;
+	return NULL;
+}
+
+const char *
 gw_http_header(const struct gw_http *x, const char *name)
 {
 	return gw_head_get(&x->r->head, name);
@@ -319,4 +328,10 @@ gw_http_set_ops(struct gw_http *x, const struct gw_http_ops *ops, void *arg)
 {
 	x->ops = ops;
 	x->arg = arg;
+}
+
+void
+gw_http_receive(struct gw_http *x)
+{
+	(void)x;
 }

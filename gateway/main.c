@@ -27,8 +27,19 @@
 #define EXIT_USAGE   2
 
 static const struct gw_dialect *const dialects[] = {
-    &gw_native,           &gw_page,  &gw_daytona, &gw_e2b, &gw_e2b_contexts, &gw_e2b_sandboxes,
-    &gw_e2b_sandboxes_v2, &gw_admin, NULL,
+    &gw_native,
+    &gw_page,
+    &gw_daytona,
+    &gw_e2b,
+    &gw_e2b_contexts,
+    &gw_e2b_sandboxes,
+    &gw_e2b_sandboxes_v2,
+    &gw_osb,
+    &gw_osb_events,
+    &gw_osb_execd,
+    &gw_osb_uploads,
+    &gw_admin,
+    NULL,
 };
 
 enum phase {

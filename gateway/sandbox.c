@@ -133,6 +133,7 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 	sb->labels = copy_or_empty(rq->labels);
 	sb->pauses = rq->pauses;
 	sb->wakes = rq->wakes;
+	sb->told = copy_or_empty(rq->told);
 	sb->image = mem_strdup(rq->image != NULL ? rq->image : "");
 	gw_core_time(0, sb->created);
 	list_init(&sb->contexts);
@@ -233,6 +234,7 @@ gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 	log_info(&sb->id, "sandbox gone why=%s", why);
 	json_decref(sb->env);
 	json_decref(sb->labels);
+	json_decref(sb->told);
 	mem_free(sb->name);
 	mem_free(sb->image);
 	mem_free(sb->home);

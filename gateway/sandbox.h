@@ -38,6 +38,7 @@ struct gw_sandbox {
 	json_t *env;    /* object of strings: every kernel gets them */
 	json_t *labels; /* object of strings */
 	char *image;    /* what its client calls the template or image; told, not used */
+	json_t *told;   /* object: what else its client said of it, for its dialect to repeat */
 	bool stopped;   /* on request: no kernel runs until started */
 	bool paused;    /* its clock stands still, its kernels stay */
 	bool pauses;    /* at its end, instead of being deleted */
@@ -54,6 +55,7 @@ struct gw_sandbox_request {
 	const json_t *env;    /* object of strings or NULL; copied */
 	const json_t *labels; /* object of strings or NULL; copied */
 	const char *image;    /* NULL: "" */
+	const json_t *told;   /* object or NULL; copied */
 	uint64_t timeout_ms;  /* until it is deleted or paused; 0: never */
 	bool pauses, wakes;
 };

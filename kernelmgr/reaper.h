@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+struct km_crew;
 struct km_reaper;
 struct km_watch;
 struct loop;
@@ -30,5 +31,15 @@ void km_watch_free(struct km_watch *w);
 
 /* Processes that are not reaped yet, watched, forgotten or orphaned: 0 when nothing is left. */
 unsigned km_reaper_pending(const struct km_reaper *r);
+
+/* A crew: processes that may leave others running behind them, which live as long as the crew.
+ * Its id (copied) is what their KERNELBRIDGE_KERNEL_ID says. */
+struct km_crew *km_crew_new(struct km_reaper *r, const char *id);
+/* Kill what runs of it and what it left; km_reaper_pending() tells when all is gone.  NULL is
+ * fine. */
+void km_crew_free(struct km_crew *c);
+const char *km_crew_id(const struct km_crew *c);
+/* As km_reaper_watch(), but when pid has ended its group is left alone. */
+struct km_watch *km_crew_watch(struct km_crew *c, pid_t pid, km_reaped_fn *fn, void *arg);
 
 #endif /* KM_REAPER_H */

@@ -87,6 +87,15 @@ gw_http_query(const struct gw_http *x, const char *name)
 }
 
 const char *
+gw_http_query_at(const struct gw_http *x, const char *name, size_t i)
+{
+	for (const struct fake_pair *p = x->query; p != NULL && p->name != NULL; p++)
+		if (strcmp(p->name, name) == 0 && i-- == 0)
+			return p->value;
+	return NULL;
+}
+
+const char *
 gw_http_header(const struct gw_http *x, const char *name)
 {
 	return find(x->headers, name);
@@ -155,6 +164,22 @@ gw_http_stream_begin(struct gw_http *x, int status, const char *content_type)
 	begin(x, status);
 }
 
+void
+gw_http_stream_begin_sized(struct gw_http *x, int status, const char *content_type,
+                           uint64_t length)
+{
+	gw_http_stream_begin(x, status, content_type);
+	x->promised = length;
+	x->sized = true;
+}
+
+void
+gw_http_receive(struct gw_http *x)
+{
+	assert(x->answers_n == 0);
+	x->receives_n++;
+}
+
 int
 gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
 {
@@ -167,14 +192,15 @@ void
 gw_http_stream_end(struct gw_http *x)
 {
 	assert(x->answers_n == 1 && !x->ended);
+	assert(!x->sized || x->cut || x->body.len == x->promised);
 	x->ended = true;
 }
 
 void
 gw_http_stream_cut(struct gw_http *x)
 {
-	gw_http_stream_end(x);
 	x->cut = true;
+	gw_http_stream_end(x);
 }
 
 /* --- one WebSocket ---------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "gateway/dialect.h"
 #include "wire/base/buf.h"
@@ -32,6 +33,9 @@ struct gw_http {
 	unsigned answers_n; /* begun; at most 1 */
 	bool ended;
 	bool cut;
+	bool sized; /* exactly promised bytes are due */
+	uint64_t promised;
+	unsigned receives_n; /* calls of gw_http_receive() */
 	int status;
 	struct buf body;
 	struct buf added; /* "name: value\n" per header */

@@ -1,5 +1,6 @@
 /* Unit test of wire/base/loop: order, freeing inside callbacks, and no call after a free. */
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -389,6 +390,60 @@ clocks(void **state)
 	loop_timer_free(w->timers[0]);
 }
 
+struct job {
+	pthread_t worked, told;
+	int steps;
+	bool stop;
+};
+
+static void
+job_work(void *arg)
+{
+	struct job *j = arg;
+
+	j->worked = pthread_self();
+	j->steps = j->steps == 0 ? 1 : -1;
+}
+
+static void
+job_done(void *arg)
+{
+	struct job *j = arg;
+
+	j->told = pthread_self();
+	j->steps = j->steps == 1 ? 2 : -1;
+	if (j->stop)
+		loop_stop(w->lp);
+}
+
+static void
+work_runs_elsewhere_and_tells_the_loop(void **state)
+{
+	struct job j = {.stop = true};
+
+	(void)state;
+	loop_work(w->lp, job_work, job_done, &j);
+	assert_int_not_equal(j.steps, 2);
+	loop_run(w->lp);
+	assert_int_equal(j.steps, 2);
+	assert_false(pthread_equal(j.worked, pthread_self()));
+	assert_true(pthread_equal(j.told, pthread_self()));
+}
+
+static void
+work_is_done_before_the_end(void **state)
+{
+	struct job j[8] = {{.steps = 0}};
+
+	(void)state;
+	for (size_t i = 0; i < 8; i++)
+		loop_work(w->lp, job_work, job_done, &j[i]);
+	loop_free(w->lp);
+	w->lp = NULL;
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(j[i].steps, 2);
+}
+
 /* Somebody else runs the uv loop, as libwebsockets does: tasks run all the same. */
 static void
 tasks_run_under_a_foreign_driver(void **state)
@@ -422,6 +477,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(bad_descriptor_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(signals_arrive_on_the_loop, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_waits_runs_before_the_end, setup, teardown),
+	    cmocka_unit_test_setup_teardown(work_runs_elsewhere_and_tells_the_loop, setup,
+	                                    teardown),
+	    cmocka_unit_test_setup_teardown(work_is_done_before_the_end, setup, teardown),
 	    cmocka_unit_test_setup_teardown(clocks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(tasks_run_under_a_foreign_driver, setup, teardown),
 	};

@@ -23,6 +23,7 @@ struct loop {
 	uv_check_t check;         /* runs the tasks; keeps the loop alive */
 	uv_idle_t idle;           /* active while tasks wait */
 	struct loop_task pending; /* head of the circular list of tasks */
+	size_t works;             /* in threads, or their done is due */
 	size_t registered;        /* timers, descriptors and signals not freed yet */
 };
 
@@ -45,6 +46,13 @@ struct loop_signal {
 	uv_signal_t uv; /* first */
 	struct loop *lp;
 	loop_fn *fn;
+	void *arg;
+};
+
+struct work {
+	uv_work_t uv; /* first */
+	struct loop *lp;
+	loop_fn *work, *done;
 	void *arg;
 };
 
@@ -105,6 +113,8 @@ loop_free(struct loop *lp)
 {
 	if (lp == NULL)
 		return;
+	while (lp->works > 0)
+		(void)uv_run(&lp->uv, UV_RUN_ONCE);
 	for (int i = 0; i < DRAIN_TURNS && lp->pending.next != &lp->pending; i++)
 		(void)uv_run(&lp->uv, UV_RUN_NOWAIT);
 	assert(lp->pending.next == &lp->pending);
@@ -306,6 +316,40 @@ loop_later(struct loop *lp, loop_fn *fn, void *arg)
 	l->arg = arg;
 	loop_task_init(&l->task, lp, on_later, l);
 	loop_task_post(&l->task);
+}
+
+static void
+in_thread(uv_work_t *uv)
+{
+	struct work *w = (struct work *)uv;
+
+	w->work(w->arg);
+}
+
+static void
+after_work(uv_work_t *uv, int status)
+{
+	struct work *w = (struct work *)uv;
+
+	assert(status == 0); /* nobody cancels */
+	w->lp->works--;
+	w->done(w->arg);
+	mem_free(w);
+}
+
+void
+loop_work(struct loop *lp, loop_fn *work, loop_fn *done, void *arg)
+{
+	struct work *w = mem_new(sizeof(*w));
+	int rc;
+
+	w->lp = lp;
+	w->work = work;
+	w->done = done;
+	w->arg = arg;
+	lp->works++;
+	rc = uv_queue_work(&lp->uv, &w->uv, in_thread, after_work);
+	assert(rc == 0); /* only without a function */
 }
 
 void

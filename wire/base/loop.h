@@ -58,6 +58,11 @@ void loop_signal_free(struct loop_signal *s);
  * an object that may still be on the call stack.  Cannot be cancelled. */
 void loop_later(struct loop *lp, loop_fn *fn, void *arg);
 
+/* Call work(arg) in a thread of a small pool, for what would block this one, then done(arg) once
+ * on the loop.  work touches nothing that the loop thread does, and does not log.  Cannot be
+ * cancelled: an owner that goes before done leaves arg to it.  loop_free() waits for it. */
+void loop_work(struct loop *lp, loop_fn *work, loop_fn *done, void *arg);
+
 /* An embedded, cancellable later-call: posting it while it is pending is fine
  * and still calls fn(arg) once.  fn may post it again (it then runs in the
  * next turn, after I/O, so that it starves nobody). */

@@ -1,0 +1,96 @@
+/* gateway/dialects/osb.h - shared by the files of the OpenSandbox dialect.
+ *
+ * Facts: the OpenSandbox SDKs 1.1 of 2026 and execd, their daemon in a sandbox (protocols:
+ * OpenSandbox; execd-api: the project's OpenAPI description of execd).
+ * Two APIs on one origin: the lifecycle of sandboxes below /v1, and execd's below
+ * /sandboxes/{sandbox}/proxy/{port}, the path that the first hands out as a sandbox's endpoint.
+ */
+#ifndef GW_DIALECT_OSB_H
+#define GW_DIALECT_OSB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/dialect.h"
+
+struct err;
+struct gw_core;
+struct gw_sandbox;
+
+/* --- common (osb.c) -------------------------------------------------------------------------- */
+
+/* Codes of errors, as the servers and SDKs know them. */
+#define GW_OSB_BAD_BODY    "INVALID_REQUEST_BODY"
+#define GW_OSB_BAD_QUERY   "MISSING_QUERY"
+#define GW_OSB_RUNTIME     "RUNTIME_ERROR"
+#define GW_OSB_NO_CONTEXT  "CONTEXT_NOT_FOUND"
+#define GW_OSB_NO_FILE     "FILE_NOT_FOUND"
+#define GW_OSB_NO_SANDBOX  "SANDBOX_NOT_FOUND"
+#define GW_OSB_UNSUPPORTED "NOT_SUPPORTED"
+
+/* Answer x with {"code", "message"}; the message is cut at the end of a character. */
+void gw_osb_fail(struct gw_http *x, int status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The sandbox {sandbox} of an execd path, if it runs; NULL: answered (404, or 409 when paused). */
+struct gw_sandbox *gw_osb_sandbox(struct gw_core *core, struct gw_http *x);
+
+/* Read a body: an object, or nothing at all where empty_ok (then an empty one).  Returns it, owned
+ * by the caller, or NULL: answered with 400. */
+json_t *gw_osb_object(struct gw_http *x, const char *body, size_t len, bool empty_ok);
+
+/* Milliseconds since 1970, for events. */
+int64_t gw_osb_now(void);
+
+/* --- handlers -------------------------------------------------------------------------------- */
+
+/* osb_sandbox.c, osb_list.c: the lifecycle */
+gw_http_fn gw_osb_create;
+gw_http_fn gw_osb_list;
+gw_http_fn gw_osb_get;
+gw_http_fn gw_osb_kill;
+gw_http_fn gw_osb_renew;
+gw_http_fn gw_osb_pause;
+gw_http_fn gw_osb_resume;
+gw_http_fn gw_osb_patch_metadata;
+gw_http_fn gw_osb_endpoint;
+gw_http_fn gw_osb_event; /* POST /v1/metrics/events */
+
+/* osb_code.c, osb_context.c */
+gw_http_fn gw_osb_code;
+gw_http_fn gw_osb_code_interrupt;
+gw_http_fn gw_osb_context_create;
+gw_http_fn gw_osb_context_list;
+gw_http_fn gw_osb_context_get;
+gw_http_fn gw_osb_context_delete;
+gw_http_fn gw_osb_contexts_delete;
+
+/* osb_command.c, osb_session.c */
+gw_http_fn gw_osb_command;
+gw_http_fn gw_osb_command_interrupt;
+gw_http_fn gw_osb_command_status;
+gw_http_fn gw_osb_command_logs;
+gw_http_fn gw_osb_session_create;
+gw_http_fn gw_osb_session_run;
+gw_http_fn gw_osb_session_delete;
+
+/* osb_files.c, osb_transfer.c */
+gw_http_fn gw_osb_files_info;
+gw_http_fn gw_osb_files_delete;
+gw_http_fn gw_osb_files_move;
+gw_http_fn gw_osb_files_chmod;
+gw_http_fn gw_osb_files_search;
+gw_http_fn gw_osb_files_replace;
+gw_http_fn gw_osb_dirs_make;
+gw_http_fn gw_osb_dirs_delete;
+gw_http_fn gw_osb_dirs_list;
+gw_http_fn gw_osb_upload; /* its body comes in pieces */
+gw_http_fn gw_osb_download;
+
+/* osb_metrics.c */
+gw_http_fn gw_osb_metrics;
+gw_http_fn gw_osb_metrics_watch;
+
+#endif /* GW_DIALECT_OSB_H */

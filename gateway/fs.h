@@ -1,0 +1,80 @@
+/* gateway/fs.h - CORE: the files of one sandbox, and no others.
+ *
+ * A client's path is relative to the sandbox's home, "~" or "~/...", or the absolute path of
+ * something in it; every other path is refused.  Names are looked up below the home's descriptor
+ * by openat2(2) (Linux 5.6: RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS), so that neither ".." nor a
+ * symbolic link leads out, whatever the sandbox's code changes meanwhile.
+ *
+ * new, hold, release and home belong to the loop.  All others may block, and are for loop_work();
+ * they return 0, or with err naming the path: -EINVAL (no path, too long, of the wrong kind),
+ * -EACCES (outside of the sandbox's files, or forbidden), -ENOENT, -EEXIST, -EMSGSIZE (a ceiling),
+ * -EBUSY (no descriptor left) or -EIO.
+ */
+#ifndef GW_FS_H
+#define GW_FS_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct err;
+struct gw_fs;
+struct gw_home;
+
+#define GW_FS_ENTRIES_MAX 100000      /* of one listing or search */
+#define GW_FS_REPLACE_MAX (64U << 20) /* bytes of a file whose text is replaced */
+#define GW_FS_NAME_MAX    48          /* of a temporary file, with its NUL */
+
+/* folder is held as long as this lives; home is its path of the home.  Returns 0 with *ret held
+ * once, or -EIO. */
+int gw_fs_new(struct gw_home *folder, const char *home, struct gw_fs **ret, struct err *err);
+struct gw_fs *gw_fs_hold(struct gw_fs *fs);
+void gw_fs_release(struct gw_fs *fs); /* NULL is fine */
+const char *gw_fs_home(const struct gw_fs *fs);
+
+/* What path means: relative to the home, "." for the home itself; owned by the caller.  Pure. */
+int gw_fs_here(const struct gw_fs *fs, const char *path, char **ret, struct err *err);
+
+/* Open a regular file to read it; *ret_fd is owned by the caller. */
+int gw_fs_open(const struct gw_fs *fs, const char *path, int *ret_fd, struct stat *ret_st,
+               struct err *err);
+
+/* A file to write to before it gets its place: not in the home, but on its file system.  *ret_fd is
+ * owned by the caller, who also drops or places the file. */
+int gw_fs_temp(const struct gw_fs *fs, int *ret_fd, char ret_name[GW_FS_NAME_MAX],
+               struct err *err);
+void gw_fs_temp_drop(const struct gw_fs *fs, const char *name);
+/* Give it the path and the permissions (0 to 0777), at once and in place of a file, link, device
+ * or socket of that name; folders that miss are made.  Where this fails it is not dropped. */
+int gw_fs_temp_place(const struct gw_fs *fs, const char *name, const char *path, mode_t mode,
+                     struct err *err);
+
+/* One object: path (absolute), type ("file", "directory", "symlink", "other"), size (bytes),
+ * modified_at, created_at (RFC 3339), owner, group (names, or numbers where they have none), mode
+ * (an integer whose decimal digits are the octal ones: 644).  Text that is no UTF-8 is repaired.
+ * *ret is owned by the caller.  A link is described itself.  (execd-api: FileInfo) */
+int gw_fs_info(const struct gw_fs *fs, const char *path, json_t **ret, struct err *err);
+/* An array of these, of what is below path, depth levels deep (1: its entries), each folder's
+ * entries in byte order, links not followed. */
+int gw_fs_list(const struct gw_fs *fs, const char *path, unsigned depth, json_t **ret,
+               struct err *err);
+/* An array of these, of all files (no folders) below path whose name, or path below it where the
+ * pattern has a slash, matches pattern: *, ?, [..], {a,b}, ** (any depth). */
+int gw_fs_search(const struct gw_fs *fs, const char *path, const char *pattern, json_t **ret,
+                 struct err *err);
+
+/* Make a folder and those above it; one that is there gets the permissions. */
+int gw_fs_mkdirs(const struct gw_fs *fs, const char *path, mode_t mode, struct err *err);
+/* Remove a file or link: -EINVAL for a folder.  Remove a folder with all in it, never the home
+ * itself; what is not there is fine. */
+int gw_fs_remove(const struct gw_fs *fs, const char *path, struct err *err);
+int gw_fs_remove_tree(const struct gw_fs *fs, const char *path, struct err *err);
+/* Rename; an existing file is replaced, the folder of to must be there. */
+int gw_fs_move(const struct gw_fs *fs, const char *from, const char *to, struct err *err);
+int gw_fs_chmod(const struct gw_fs *fs, const char *path, mode_t mode, struct err *err);
+/* Replace every old (not empty) by new, keeping the permissions; *ret_n: how many. */
+int gw_fs_replace(const struct gw_fs *fs, const char *path, const char *old,
+                  const char *new_text, uint64_t *ret_n, struct err *err);
+
+#endif /* GW_FS_H */
