@@ -302,6 +302,7 @@ gw_ctx_new(struct gw_sandbox *sb, const struct gw_ctx_request *rq, struct gw_ctx
 		return rc;
 	c = ctx_new(sb, lang, dir, rq->env);
 	c->spec = mem_strdup(spec->name);
+	c->hidden = rq->hidden;
 	c->row = row != NULL ? row : gw_language_of(sb->core->languages, spec);
 	km_spec_free(spec);
 	rc = start_kernel(c, err);
@@ -506,6 +507,12 @@ bool
 gw_ctx_is_default(const struct gw_ctx *c)
 {
 	return c->is_default;
+}
+
+bool
+gw_ctx_is_hidden(const struct gw_ctx *c)
+{
+	return c->hidden;
 }
 
 struct gw_sandbox *

@@ -53,6 +53,7 @@ struct gw_ctx {
 	json_t *env;      /* object: its own variables over the sandbox's */
 	char created[32]; /* RFC 3339 */
 	bool is_default;
+	bool hidden;      /* a dialect's own: in no list of contexts */
 	bool provisional; /* it goes when its first kernel cannot start */
 	unsigned queue_n;
 	unsigned starts; /* kernels started so far */
@@ -66,6 +67,7 @@ struct gw_ctx_request {
 	const char *language; /* or an alias, or a kernelspec's name; NULL or "": python */
 	const char *cwd;      /* NULL or "": the sandbox's home */
 	const json_t *env;    /* object of strings or NULL: over the sandbox's; copied */
+	bool hidden;          /* dialects leave it out of their lists; found by its id only */
 };
 
 /* Make a context and launch its kernel.  Returns 0 with *ret borrowed (owned by the sandbox);
@@ -111,6 +113,7 @@ const char *gw_ctx_language(const struct gw_ctx *c);
 const char *gw_ctx_cwd(const struct gw_ctx *c);
 const char *gw_ctx_created(const struct gw_ctx *c);
 bool gw_ctx_is_default(const struct gw_ctx *c);
+bool gw_ctx_is_hidden(const struct gw_ctx *c);
 struct gw_sandbox *gw_ctx_sandbox(const struct gw_ctx *c);
 /* "none" when no kernel runs, else the name of its state. */
 const char *gw_ctx_state(const struct gw_ctx *c);

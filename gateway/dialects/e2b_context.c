@@ -168,8 +168,12 @@ gw_e2b_context_list(struct gw_core *core, struct gw_http *x, const char *body, s
 	if (sb == NULL)
 		return;
 	all = json_array();
-	list_each (it, tmp, &sb->contexts)
-		json_array_append_new(all, context_json(list_entry(it, struct gw_ctx, node)));
+	list_each (it, tmp, &sb->contexts) {
+		const struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
+
+		if (!gw_ctx_is_hidden(c))
+			json_array_append_new(all, context_json(c));
+	}
 	gw_http_reply_json(x, 200, all);
 }
 

@@ -210,9 +210,12 @@ add_contexts(json_t *list, const struct gw_sandbox *sb)
 	struct list *it;
 	struct list *tmp;
 
-	list_each (it, tmp, head)
-		json_array_append_new(list,
-		                      gw_native_describe(list_entry(it, struct gw_ctx, node)));
+	list_each (it, tmp, head) {
+		const struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
+
+		if (!gw_ctx_is_hidden(c))
+			json_array_append_new(list, gw_native_describe(c));
+	}
 }
 
 static int
