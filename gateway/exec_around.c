@@ -17,6 +17,7 @@
 #include "wire/base/mem.h"
 #include "wire/client.h"
 
+#define STAYED   "the variables or the directory of a run stayed: "
 #define CODE_MAX ((size_t)4 << 30) /* values are bounded by the request; quoting makes more */
 
 bool
@@ -44,8 +45,7 @@ on_reply(void *arg, const struct wire_msg *m)
 	if (said == NULL || strcmp(said, "error") != 0)
 		return;
 	if (ex->ended)
-		log_warn(&ex->id, "the variables or the directory of a run stayed: %.200s",
-		         why != NULL ? why : "no reason given");
+		log_warn(&ex->id, STAYED "%.200s", why != NULL ? why : "no reason given");
 	else if (!ex->saw_error)
 		gw_exec_msg_error(ex, m->content, NULL);
 }
@@ -139,13 +139,21 @@ leave(struct gw_exec *ex)
 	static const struct wire_req_ops ops = {
 	    .message = on_message, .reply = on_reply, .done = on_left};
 	struct buf code;
+	struct err err;
+	int rc;
 
 	buf_init(&code, CODE_MAX);
-	/* What could be entered can be left. */
-	(void)gw_language_leave(ex->ctx->row, ex->envs, ex->cwd, ex->ctx->cwd, &code, NULL);
-	gw_exec_around_send(ex, &code, &ops);
+	/* what could be entered can be left, if there is memory for it */
+	rc = gw_language_leave(ex->ctx->row, ex->envs, ex->cwd, ex->ctx->cwd, &code, &err);
+	if (rc == 0)
+		gw_exec_around_send(ex, &code, &ops);
 	buf_fini(&code);
-	gw_exec_guard(ex); /* it may hang as any code may */
+	if (rc == 0) {
+		gw_exec_guard(ex); /* it may hang as any code may */
+	} else {
+		log_warn(&ex->id, STAYED "%s", err.text);
+		gw_exec_finish(ex, ex->outcome, ex->outcome_why);
+	}
 }
 
 void

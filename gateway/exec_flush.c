@@ -27,8 +27,7 @@ gw_exec_flush_needed(const struct gw_exec *ex)
 {
 	const struct gw_language *l = ex->ctx->row;
 
-	return l != NULL && !km_kernel_spec(ex->kernel)->complete &&
-	       (l->flush != NULL || l->late_ms > 0);
+	return l != NULL && !km_kernel_spec(ex->kernel)->complete && l->flush != NULL;
 }
 
 static void
@@ -145,16 +144,13 @@ gw_exec_flush(struct gw_exec *ex)
 	struct buf code;
 
 	ex->ended_ms = loop_now_ms(ex->core->lp);
-	if (l->flush == NULL) {
-		wait_more(ex, l->late_ms);
-		return;
-	}
 	ex->mark = mem_new(WIRE_UUID_LEN + 1);
 	wire_uuid(ex->mark);
 	buf_init(&code, CODE_MAX);
-	gw_language_flush(l, ex->mark, &code);
-	gw_exec_around_send(ex, &code, &ops);
+	if (gw_language_flush(l, ex->mark, &code) == 0) {
+		gw_exec_around_send(ex, &code, &ops);
+		ex->flush_id = mem_strdup(wire_req_id(ex->req));
+	}
 	buf_fini(&code);
-	ex->flush_id = mem_strdup(wire_req_id(ex->req));
 	wait_more(ex, ex->core->cfg->interrupt_grace_ms);
 }

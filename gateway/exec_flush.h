@@ -3,7 +3,7 @@
  * Deno's comes from a queue of its own and says whose it is only when it leaves there: a hundred
  * thousand lines go on for seconds after the run's idle, and would become the next run's.  Where
  * the language table has `flush`, a silent request of ours prints a mark after each run: what
- * comes before the mark is the run's.  Where it has only `late_output_ms`, we wait that long.
+ * comes before the mark is the run's.
  */
 #ifndef GW_EXEC_FLUSH_H
 #define GW_EXEC_FLUSH_H

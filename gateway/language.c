@@ -10,6 +10,7 @@
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
+#include "wire/json_put.h"
 
 /* --- choosing a kernelspec ---------------------------------------------------------------- */
 
@@ -145,40 +146,32 @@ gw_language_choose(const struct gw_languages *t, const struct km_spec_path *path
 
 /* --- code around a run -------------------------------------------------------------------- */
 
-static void
+/* Each returns 0, or -EMSGSIZE or -ENOMEM of the buffer. */
+
+static int
 quote_ansi_c(const char *s, struct buf *b)
 {
-	(void)buf_append(b, "$'", 2);
-	for (; *s != '\0'; s++) {
+	int rc = buf_append(b, "$'", 2);
+
+	for (; *s != '\0' && rc == 0; s++) {
 		unsigned char c = (unsigned char)*s;
 
 		if (c < ' ' || c >= 0x7f) /* some kernels split code at U+2028 */
-			(void)buf_printf(b, "\\%03o", c);
+			rc = buf_printf(b, "\\%03o", c);
 		else if (c == '\'' || c == '\\')
-			(void)buf_printf(b, "\\%c", c);
+			rc = buf_printf(b, "\\%c", c);
 		else
-			(void)buf_append(b, s, 1);
+			rc = buf_append(b, s, 1);
 	}
-	(void)buf_append(b, "'", 1);
+	return rc == 0 ? buf_append(b, "'", 1) : rc;
 }
 
 /* Append s as a literal of the language. */
-static void
+static int
 quote(const struct gw_language *l, const char *s, struct buf *b)
 {
-	json_t *text;
-	char *dump;
-
-	if (l->ansi_c) {
-		quote_ansi_c(s, b);
-		return;
-	}
-	text = json_string_nocheck(s);
-	dump = json_dumps(text, JSON_ENCODE_ANY);
-	if (dump != NULL)
-		(void)buf_append(b, dump, strlen(dump));
-	mem_free(dump);
-	json_decref(text);
+	return l->ansi_c ? quote_ansi_c(s, b)
+	                 : wire_json_put_string(b, (struct wire_slice){s, strlen(s)}, false);
 }
 
 /* One side of the code: the frame, what it repeats, and how it changes directory. */
@@ -206,53 +199,65 @@ hole_at(const char *code, const struct hole *holes, size_t n)
 }
 
 /* Append code with its holes filled. */
-static void
+static int
 fill(const struct gw_language *l, const char *code, const struct hole *holes, size_t n,
      struct buf *b)
 {
-	while (*code != '\0') {
+	int rc = 0;
+
+	while (*code != '\0' && rc == 0) {
 		const struct hole *h = hole_at(code, holes, n);
 
-		if (h != NULL) {
-			quote(l, h->text, b);
-			code += strlen(h->name);
-		} else {
-			(void)buf_append(b, code++, 1);
-		}
+		rc = h != NULL ? quote(l, h->text, b) : buf_append(b, code, 1);
+		code += h != NULL ? strlen(h->name) : 1;
 	}
+	return rc;
 }
 
-static void
+static int
 fill_each(const struct side *s, struct buf *b)
 {
 	const char *name;
 	json_t *v;
+	int rc = 0;
 
 	json_object_foreach ((json_t *)(uintptr_t)s->env, name, v) {
 		const struct hole holes[] = {{"{name}", name},
 		                             {"{value}", json_string_value(v)}};
 
-		fill(s->l, s->each != NULL ? s->each : "", holes, 2, b);
+		if (rc == 0)
+			rc = fill(s->l, s->each != NULL ? s->each : "", holes, 2, b);
 	}
+	return rc;
 }
 
-static void
-fill_frame(const struct side *s, struct buf *b)
+static int
+fill_cd(const struct side *s, struct buf *b)
 {
-	for (const char *p = s->frame; *p != '\0';) {
+	const struct hole hole = {"{path}", s->path};
+
+	return s->path != NULL && s->cd != NULL ? fill(s->l, s->cd, &hole, 1, b) : 0;
+}
+
+static int
+fill_frame(const struct side *s, struct buf *b, struct err *err)
+{
+	int rc = 0;
+
+	for (const char *p = s->frame; *p != '\0' && rc == 0;) {
 		if (strncmp(p, "{each}", 6) == 0) {
-			fill_each(s, b);
+			rc = fill_each(s, b);
 			p += 6;
 		} else if (strncmp(p, "{cd}", 4) == 0) {
-			const struct hole hole = {"{path}", s->path};
-
-			if (s->path != NULL && s->cd != NULL)
-				fill(s->l, s->cd, &hole, 1, b);
+			rc = fill_cd(s, b);
 			p += 4;
 		} else {
-			(void)buf_append(b, p++, 1);
+			rc = buf_append(b, p++, 1);
 		}
 	}
+	return rc == 0 ? 0
+	               : err_set(err, rc, "the variables of the run are too large: %s",
+	                         strerrordesc_np(-rc));
 }
 
 static int
@@ -282,9 +287,7 @@ gw_language_enter(const struct gw_language *l, const json_t *env, const char *cw
 	                       .path = cwd};
 	int rc = check_able(l, env, cwd, err);
 
-	if (rc == 0)
-		fill_frame(&s, ret);
-	return rc;
+	return rc == 0 ? fill_frame(&s, ret, err) : rc;
 }
 
 int
@@ -299,15 +302,13 @@ gw_language_leave(const struct gw_language *l, const json_t *env, const char *cw
 	                       .path = cwd != NULL ? home : NULL};
 	int rc = check_able(l, env, cwd, err);
 
-	if (rc == 0)
-		fill_frame(&s, ret);
-	return rc;
+	return rc == 0 ? fill_frame(&s, ret, err) : rc;
 }
 
-void
+int
 gw_language_flush(const struct gw_language *l, const char *mark, struct buf *ret)
 {
 	const struct hole hole = {"{mark}", mark};
 
-	fill(l, l->flush, &hole, 1, ret);
+	return fill(l, l->flush, &hole, 1, ret);
 }

@@ -32,7 +32,6 @@ struct gw_language {
 	bool tcp;          /* no ipc */
 	bool exit_ends;    /* exit() of the language ends the kernel */
 	bool ansi_c;       /* quote as $'...', else as "..." */
-	uint64_t late_ms;  /* output may come this long after idle */
 	/* Code around a run, with placeholders; see docs/languages.md. */
 	char *enter, *enter_each, *enter_cd;
 	char *leave, *leave_each, *leave_cd;
@@ -75,14 +74,14 @@ const struct gw_language *gw_language_of(const struct gw_languages *t,
 void gw_language_adapt(const struct gw_language *l, struct km_spec *spec);
 
 /* Append code that sets env (object of strings or NULL) and cwd (or NULL), and code that takes
- * both back; home is the directory that the context began in.  Returns 0, or -ENOTSUP with
- * err when the language cannot. */
+ * both back; home is the directory that the context began in.  Returns 0, or with err -ENOTSUP
+ * when the language cannot, -EMSGSIZE or -ENOMEM of the buffer. */
 int gw_language_enter(const struct gw_language *l, const json_t *env, const char *cwd,
                       struct buf *ret, struct err *err);
 int gw_language_leave(const struct gw_language *l, const json_t *env, const char *cwd,
                       const char *home, struct buf *ret, struct err *err);
 
-/* Append code that prints mark; l has `flush`. */
-void gw_language_flush(const struct gw_language *l, const char *mark, struct buf *ret);
+/* Append code that prints mark; l has `flush`.  Returns 0, or -EMSGSIZE or -ENOMEM. */
+int gw_language_flush(const struct gw_language *l, const char *mark, struct buf *ret);
 
 #endif /* GW_LANGUAGE_H */

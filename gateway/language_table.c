@@ -14,11 +14,10 @@
 #include "wire/base/mem.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
-#define LATE_MAX_MS    1000
 
 /* --- reading ------------------------------------------------------------------------------ */
 
-enum type { T_TEXT, T_NAMES, T_CODE, T_MS, T_CHOICE };
+enum type { T_TEXT, T_NAMES, T_CODE, T_CHOICE };
 
 struct key {
 	const char *name;
@@ -39,7 +38,6 @@ static const struct key keys[] = {
 	{"transport",      T_CHOICE, AT(tcp),         "ipc", "tcp"},
 	{"exit",           T_CHOICE, AT(exit_ends),   "code", "kernel"},
 	{"quote",          T_CHOICE, AT(ansi_c),      "json", "ansi-c"},
-	{"late_output_ms", T_MS,     AT(late_ms),     NULL, NULL},
 	{"enter",          T_CODE,   AT(enter),       NULL, NULL},
 	{"enter_each",     T_CODE,   AT(enter_each),  NULL, NULL},
 	{"enter_cd",       T_CODE,   AT(enter_cd),    NULL, NULL},
@@ -128,12 +126,6 @@ read_key(const struct key *k, const json_t *v, struct gw_language *l)
 		json_array_foreach ((json_t *)(uintptr_t)v, i, item)
 			gw_config_value_push(at, json_string_value(item),
 			                     json_string_length(item));
-		return NULL;
-	case T_MS:
-		if (!json_is_integer(v) || json_integer_value(v) < 0 ||
-		    json_integer_value(v) > LATE_MAX_MS)
-			return "is not a number of milliseconds up to 1000";
-		*(uint64_t *)at = (uint64_t)json_integer_value(v);
 		return NULL;
 	case T_CHOICE:
 	default:

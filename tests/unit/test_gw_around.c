@@ -19,10 +19,9 @@
 
 static const char languages[] =
     "{\"python\": {\"kernelspec\": \"python3\"},"
-    " \"zed\": {\"late_output_ms\": 0, \"exit\": \"kernel\", \"enter\": \"in {each}{cd}\","
+    " \"zed\": {\"exit\": \"kernel\", \"enter\": \"in {each}{cd}\","
     " \"enter_each\": \"{name}={value} \", \"enter_cd\": \"cd {path}\","
     " \"leave\": \"out {each}{cd}\", \"leave_each\": \"{name} \", \"leave_cd\": \"cd {path}\"},"
-    " \"late\": {\"late_output_ms\": 60, \"enter\": \"in\"},"
     " \"mark\": {\"flush\": \"{mark}\", \"enter\": \"in\", \"enter_each\": \"{name}\","
     " \"leave\": \"out\"},"
     " \"dumb\": {}}";
@@ -283,26 +282,6 @@ one_that_hangs_is_killed(void **state)
 	stage_free(&s);
 }
 
-static void
-late_output_is_its_own(void **state)
-{
-	struct stage s = stage_new("late");
-	json_t *content = json_pack("{s:s, s:s}", "name", "stdout", "text", "late");
-	struct wire_msg m = {.type = "stream", .parent_id = "", .content = content};
-	struct gw_exec *ex = run(&s, NULL, NULL, s.t);
-
-	(void)state;
-	end(&s, "ok");
-	assert_int_equal(s.t->done_n, 0);
-	s.k->ops.stray(s.k->arg, &m); /* of nobody */
-	m.parent_id = ex->req_id;
-	s.k->ops.stray(s.k->arg, &m);
-	rig_wait_n(s.r, &s.t->done_n, 1);
-	assert_string_equal(tape_text(s.t), "1 accepted 0|2 stdout late|3 done ok");
-	json_decref(content);
-	stage_free(&s);
-}
-
 /* What the kernel is to print, as it prints it, after some output. */
 static const char *
 mark_after(const struct stage *s, const char *output)
@@ -417,7 +396,6 @@ main(void)
 	    cmocka_unit_test(stopped_at_each_step),
 	    cmocka_unit_test(a_kernel_that_dies_meanwhile),
 	    cmocka_unit_test(one_that_hangs_is_killed),
-	    cmocka_unit_test(late_output_is_its_own),
 	    cmocka_unit_test(all_before_the_mark_is_its_own),
 	    cmocka_unit_test(a_kernel_that_is_complete_needs_no_mark),
 	    cmocka_unit_test(a_mark_may_come_after_its_idle),

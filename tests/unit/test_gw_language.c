@@ -17,7 +17,7 @@
 #define TABLE                                                                                  \
 	"{\"Zed\": {\"aliases\": [\"z\", \"zz\"], \"kernelspec\": \"zed-1\","                  \
 	" \"install\": \"zeds\", \"version_env\": \"ZED_VERSION\","                            \
-	" \"interrupt\": \"message\", \"transport\": \"tcp\", \"late_output_ms\": 7,"          \
+	" \"interrupt\": \"message\", \"transport\": \"tcp\","                                 \
 	" \"exit\": \"kernel\","                                                               \
 	" \"enter\": [\"in\", \"{each}{cd}{other}\"], \"enter_each\": \"<{name}={value}>\","   \
 	" \"enter_cd\": \"cd {path};\","                                                       \
@@ -48,7 +48,6 @@ names_and_defaults(void **state)
 	assert_string_equal(l->name, "zed");
 	assert_ptr_equal(gw_languages_find(t, "zed"), l);
 	assert_true(l->message && l->tcp && l->exit_ends && !l->ansi_c);
-	assert_int_equal(l->late_ms, 7);
 	assert_string_equal(l->enter, "in\n{each}{cd}{other}");
 	l = gw_languages_find(t, "bare");
 	assert_string_equal(l->kernelspec, "bare");
@@ -86,8 +85,6 @@ a_broken_table_is_named(void **state)
 	    {"{\"a\": {\"aliases\": [1]}}", "a.aliases is not an array"},
 	    {"{\"a\": {\"enter\": [\"x\", 1]}}", "a.enter is neither"},
 	    {"{\"a\": {\"quote\": \"double\"}}", "a.quote is neither"},
-	    {"{\"a\": {\"late_output_ms\": -1}}", "a.late_output_ms is not"},
-	    {"{\"a\": {\"late_output_ms\": 1001}}", "a.late_output_ms is not"},
 	    {"{\"a\": {}, \"A\": {}}", "a is there twice"},
 	    {"{\"a\": {\"aliases\": [\"x\"]}, \"b\": {\"aliases\": [\"X\"]}}",
 	     "x is there twice"},
