@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/auth.h"
 #include "tests/unit/km_run.h"
 #include "wire/base/err.h"
 #include "wire/base/log.h"
@@ -103,6 +104,27 @@ rig_free(struct rig *r)
 			fail_msg("gauge %d is %lld", (int)gauges[i],
 			         (long long)gw_metric[gauges[i]]);
 	}
+}
+
+struct rig *
+rig_with_auth(void)
+{
+	struct rig *r = rig_ready();
+
+	r->core->auth = gw_auth_new(false, "token");
+	return r;
+}
+
+void
+rig_end(struct rig *r)
+{
+	struct gw_auth *auth = r->core->auth;
+
+	do
+		rig_settle(r);
+	while (paper_obey());
+	rig_free(r);
+	gw_auth_free(auth);
 }
 
 struct settle {

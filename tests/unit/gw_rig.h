@@ -28,8 +28,13 @@ struct rig {
 struct rig *rig_new(void);
 /* The same, and that kernel is ready. */
 struct rig *rig_ready(void);
+/* The same for dialects: with a token, "token", that sandboxes' tokens are made of. */
+struct rig *rig_with_auth(void);
 /* Release, and fail the test unless every gauge is back to zero. */
 void rig_free(struct rig *r);
+
+/* The same when contexts were deleted: their kernels end first. */
+void rig_end(struct rig *r);
 
 /* Run the loop until only timers are left to wait for. */
 void rig_settle(struct rig *r);

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "gateway/auth.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/dialects/e2b.h"
 #include "gateway/dialects/e2b_line.h"
@@ -422,28 +421,6 @@ a_large_body_is_not_told_back(void **state)
 
 /* --- POST /execute ---------------------------------------------------------------------- */
 
-static struct rig *
-rig_e2b(void)
-{
-	struct rig *r = rig_ready();
-
-	r->core->auth = gw_auth_new(false, "token");
-	return r;
-}
-
-/* End what is left: kernels of deleted contexts, the rig. */
-static void
-rig_e2b_free(struct rig *r)
-{
-	struct gw_auth *auth = r->core->auth;
-
-	do
-		rig_settle(r);
-	while (paper_obey());
-	rig_free(r);
-	gw_auth_free(auth);
-}
-
 static void
 post(struct rig *r, struct gw_http *x, const char *body)
 {
@@ -465,7 +442,7 @@ answer_is(struct gw_http *x, int status, const char *body)
 static void
 a_run(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct km_kernel *k = paper_newest();
 	json_t *wants;
 	struct gw_http x;
@@ -496,14 +473,14 @@ a_run(void **state)
 	assert_string_equal(head, "{\"type\":\"result\",\"text\":\"s\",\"extra\":{},"
 	                          "\"is_main_result\":true}\n" END);
 	fake_http_fini(&x);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 requests_that_are_refused(void **state)
 {
 	static const struct fake_pair nobody[] = {{"e2b-sandbox-id", "nobody"}, {NULL, NULL}};
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 
 	(void)state;
@@ -538,7 +515,7 @@ requests_that_are_refused(void **state)
 	post(r, &x, "{\"code\": \"1\"}");
 	assert_int_equal(x.status, 429);
 	fake_http_fini(&x);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
@@ -547,7 +524,7 @@ the_sandbox_of_a_header(void **state)
 	static const struct fake_pair debug[] = {{"e2b-sandbox-id", "debug_sandbox_id"},
 	                                         {NULL, NULL}};
 	static const struct fake_pair empty[] = {{"e2b-sandbox-id", ""}, {NULL, NULL}};
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	const struct gw_sandbox_request rq = {.name = "mine"};
 	const struct fake_pair mine[] = {{"e2b-sandbox-id", "mine"}, {NULL, NULL}};
 	struct gw_sandbox *sb;
@@ -571,14 +548,14 @@ the_sandbox_of_a_header(void **state)
 	assert_null(gw_e2b_sandbox(r->core, &x));
 	assert_int_equal(x.status, 502);
 	fake_http_fini(&x);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 /* A client that reads slowly: nothing is sent while its queue is full. */
 static void
 back_pressure(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct km_kernel *k = paper_newest();
 	size_t size = 3 << 20;
 	char *big = mem_new(size + 1);
@@ -609,14 +586,14 @@ back_pressure(void **state)
 	assert_string_equal(x.body.data + x.body.len - strlen(END), END);
 	fake_http_fini(&x);
 	mem_free(big);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 /* The last line may have to wait as well, and what is left is freed when the client goes. */
 static void
 the_end_waits_too(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	size_t size = 1 << 20;
 	char *big = mem_new(size + 1);
 	struct gw_http x[2];
@@ -642,13 +619,13 @@ the_end_waits_too(void **state)
 	fake_http_fini(&x[0]);
 	fake_http_fini(&x[1]);
 	mem_free(big);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 a_client_that_leaves_interrupts_its_run(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct km_kernel *k = paper_newest();
 	struct gw_http x[2];
 
@@ -667,13 +644,13 @@ a_client_that_leaves_interrupts_its_run(void **state)
 	assert_int_equal(k->executes_n, 1);
 	fake_http_fini(&x[0]);
 	fake_http_fini(&x[1]);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 runs_that_end_from_outside(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 
 	(void)state;
@@ -696,14 +673,14 @@ runs_that_end_from_outside(void **state)
 	paper_finish(paper_newest(), "ok");
 	rig_settle(r);
 	answer_is(&x, 200, END);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 /* The sandbox goes: the SDKs tell their callers so, when the answer is cut off. */
 static void
 a_run_in_a_sandbox_that_is_killed(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	const struct gw_sandbox_request rq = {.name = "mine"};
 	static const struct fake_pair mine[] = {{"e2b-sandbox-id", "mine"}, {NULL, NULL}};
 	struct gw_sandbox *sb;
@@ -724,7 +701,7 @@ a_run_in_a_sandbox_that_is_killed(void **state)
 	rig_settle(r);
 	assert_true(x.cut);
 	answer_is(&x, 200, COUNT(1));
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 int

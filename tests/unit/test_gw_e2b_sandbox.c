@@ -17,28 +17,6 @@
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
-static struct rig *
-rig_e2b(void)
-{
-	struct rig *r = rig_ready();
-
-	r->core->auth = gw_auth_new(false, "token");
-	return r;
-}
-
-/* End what is left: kernels of deleted contexts, the rig. */
-static void
-rig_e2b_free(struct rig *r)
-{
-	struct gw_auth *auth = r->core->auth;
-
-	do
-		rig_settle(r);
-	while (paper_obey());
-	rig_free(r);
-	gw_auth_free(auth);
-}
-
 /* Call handler.  id is what its path names, or NULL. */
 static void
 call(struct rig *r, struct gw_http *x, gw_http_fn *handler, const char *id, const char *body)
@@ -129,7 +107,7 @@ paths_are_mapped(void **state)
 static void
 contexts_are_made_and_listed(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	json_t *made;
 	json_t *all;
 	struct gw_http x;
@@ -159,13 +137,13 @@ contexts_are_made_and_listed(void **state)
 	call(r, &x, gw_e2b_context_restart, "c1", "");
 	answer_is(&x, 404, "Context c1 not found");
 	json_decref(made);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 contexts_that_cannot_be(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 
 	(void)state;
@@ -186,13 +164,13 @@ contexts_that_cannot_be(void **state)
 	call(r, &x, gw_e2b_context_list, NULL, "");
 	assert_null(strstr(x.body.data, "},{"));
 	status_is(&x, 200);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 a_context_that_nobody_heard_of_goes(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 
 	(void)state;
@@ -201,13 +179,13 @@ a_context_that_nobody_heard_of_goes(void **state)
 	x.ops->closed(x.ops_arg);
 	assert_int_equal(gw_metric[GW_M_CONTEXTS], 1);
 	fake_http_fini(&x);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 a_restart(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 
 	(void)state;
@@ -225,7 +203,7 @@ a_restart(void **state)
 	assert_non_null(strstr(x.body.data, "Failed to restart context "));
 	status_is(&x, 500);
 	paper_start_rc = 0;
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 /* --- sandboxes ---------------------------------------------------------------------------- */
@@ -248,7 +226,7 @@ made(struct rig *r, const char *body)
 static void
 a_sandbox_is_made(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	const struct gw_sandbox *sb;
 	struct gw_http x;
 	json_t *o;
@@ -294,7 +272,7 @@ a_sandbox_is_made(void **state)
 	assert_non_null(strstr(x.body.data, "{\"code\":404,\"message\":\"Sandbox "));
 	status_is(&x, 404);
 	mem_free(id);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
@@ -314,7 +292,7 @@ sandboxes_that_cannot_be(void **state)
 	    "{\"envVars\": {\"a=b\": \"\"}}",
 	    "{\"templateID\": 1}",
 	};
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 	json_t *o;
 
@@ -331,7 +309,7 @@ sandboxes_that_cannot_be(void **state)
 	status_is(&x, 429);
 	call(r, &x, gw_e2b_sandbox_get, "nope", "");
 	answer_is(&x, 404, "{\"code\":404,\"message\":\"Sandbox nope not found\"}");
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
@@ -339,7 +317,7 @@ a_create_that_is_sent_twice(void **state)
 {
 	static const struct fake_pair key[] = {{"idempotency-key", "k-1"}, {NULL, NULL}};
 	static const struct fake_pair bad[] = {{"idempotency-key", "K"}, {NULL, NULL}};
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 	char *first = NULL;
 
@@ -362,7 +340,7 @@ a_create_that_is_sent_twice(void **state)
 	gw_e2b_sandbox_create(r->core, &x, "{}", 2);
 	status_is(&x, 400);
 	mem_free(first);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 /* Seconds to live, about. */
@@ -378,7 +356,7 @@ left(const struct gw_sandbox *sb)
 static void
 the_timeout(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	char *id = made(r, "{}");
 	const struct gw_sandbox *sb = gw_sandbox_find(r->core, id);
 	struct gw_http x;
@@ -405,13 +383,13 @@ the_timeout(void **state)
 	while (gw_sandbox_find(r->core, id) != NULL)
 		rig_settle(r);
 	mem_free(id);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 pausing(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	char *id = made(r, "{\"timeout\": 10}");
 	const struct gw_sandbox *sb = gw_sandbox_find(r->core, id);
 	struct gw_http x;
@@ -436,13 +414,13 @@ pausing(void **state)
 	call(r, &x, gw_e2b_sandbox_resume, id, "{}");
 	status_is(&x, 201);
 	mem_free(id);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 one_that_pauses_by_itself(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	char *id = made(r, "{\"autoPause\": true, \"autoResume\": {\"enabled\": true}}");
 	const struct fake_pair headers[] = {{"e2b-sandbox-id", id}, {NULL, NULL}};
 	struct gw_sandbox *sb = gw_sandbox_find(r->core, id);
@@ -463,13 +441,13 @@ one_that_pauses_by_itself(void **state)
 	assert_in_range(left(sb), 290, 300);
 	fake_http_fini(&x);
 	mem_free(id);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 the_default_sandbox_stays(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	struct gw_http x;
 
 	(void)state;
@@ -486,7 +464,7 @@ the_default_sandbox_stays(void **state)
 	call(r, &x, gw_e2b_sandbox_get, "default", "");
 	assert_non_null(strstr(x.body.data, "\"endAt\":\"9999-12-31T23:59:59.999Z\""));
 	status_is(&x, 200);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
@@ -495,7 +473,7 @@ health_of_a_sandbox(void **state)
 	static const struct fake_pair nobody[] = {{"e2b-sandbox-id", "nobody"}, {NULL, NULL}};
 	static const struct fake_pair debug[] = {{"e2b-sandbox-id", "debug_sandbox_id"},
 	                                         {NULL, NULL}};
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	const struct gw_route *row = gw_admin.routes;
 	struct gw_http x;
 
@@ -512,7 +490,7 @@ health_of_a_sandbox(void **state)
 	x.headers = nobody;
 	row->http(r->core, &x, "", 0);
 	status_is(&x, 502);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 /* --- the list ----------------------------------------------------------------------------- */
@@ -612,7 +590,7 @@ list_is(struct rig *r, const char *name, const char *value, size_t want)
 static void
 the_list_is_filtered(void **state)
 {
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 	char *ids[] = {made(r, "{\"metadata\": {\"k\": \"1\", \"l\": \"x\"}}"),
 	               made(r, "{\"metadata\": {\"k\": \"2\"}, \"templateID\": \"t\"}"),
 	               made(r, "{\"metadata\": {\"k\": \"1\"}}")};
@@ -631,14 +609,14 @@ the_list_is_filtered(void **state)
 	list_is(r, "startedAfter", "2999-01-01T00:00:00Z", 0);
 	for (int i = 0; i < 3; i++)
 		mem_free(ids[i]);
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
 the_list_has_pages(void **state)
 {
 	static const char *const orders[] = {"asc", "desc"};
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 
 	(void)state;
 	for (int i = 0; i < 5; i++)
@@ -671,7 +649,7 @@ the_list_has_pages(void **state)
 		} while (token[0] != '\0');
 		assert_int_equal(seen, 5);
 	}
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 static void
@@ -683,7 +661,7 @@ lists_that_are_refused(void **state)
 	    {{"order", "up"}, {NULL, NULL}},       {{"state", "gone"}, {NULL, NULL}},
 	    {{"state", "running,"}, {NULL, NULL}}, {{"startedAfter", "now"}, {NULL, NULL}},
 	};
-	struct rig *r = rig_e2b();
+	struct rig *r = rig_with_auth();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -697,7 +675,7 @@ lists_that_are_refused(void **state)
 		assert_int_equal(json_integer_value(json_object_get(o, "code")), 400);
 		json_decref(o);
 	}
-	rig_e2b_free(r);
+	rig_end(r);
 }
 
 int
