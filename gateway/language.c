@@ -171,7 +171,8 @@ static int
 quote(const struct gw_language *l, const char *s, struct buf *b)
 {
 	return l->ansi_c ? quote_ansi_c(s, b)
-	                 : wire_json_put_string(b, (struct wire_slice){s, strlen(s)}, false);
+	                 : wire_json_put_string(b, (struct wire_slice){s, strlen(s)},
+	                                        WIRE_JSON_PLAIN);
 }
 
 /* One side of the code: the frame, what it repeats, and how it changes directory. */

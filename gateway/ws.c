@@ -213,7 +213,7 @@ gw_ws_send_json(struct gw_ws *c, json_t *json)
 	int rc = 0;
 
 	buf_init(&b, GW_EDGE_QUEUE_MAX);
-	if (wire_json_put(&b, json, false) == 0)
+	if (wire_json_put(&b, json, WIRE_JSON_PLAIN) == 0)
 		rc = gw_ws_send(c, b.data, b.len);
 	else /* never the half of it */
 		gw_ws_close(c, 1011, "a message is too large to be sent");

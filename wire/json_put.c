@@ -2,6 +2,7 @@
 #include "wire/json_put.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -73,26 +74,49 @@ put_control(struct buf *b, char c)
 	return put_unit(b, (unsigned char)c);
 }
 
-/* A run without quotes, backslashes and control characters, of which ASCII is wanted. */
+/* U+0085, U+2028 or U+2029 at p? */
+static bool
+ends_line(const char *p, size_t len)
+{
+	return (len >= 2 && memcmp(p, "\xC2\x85", 2) == 0) ||
+	       (len >= 3 && memcmp(p, "\xE2\x80", 2) == 0 &&
+	        (p[2] == '\xA8' || p[2] == '\xA9'));
+}
+
+/* Length of the run at p that stands for itself. */
+static size_t
+kept_span(const char *p, size_t len, enum wire_json_escape how)
+{
+	size_t i = ascii_span(p, len);
+
+	while (how == WIRE_JSON_LINES && i < len && !ends_line(p + i, len - i)) {
+		i++; /* within a character is no start of another one */
+		if (i < len && (unsigned char)p[i] < 0x80)
+			i += ascii_span(p + i, len - i);
+	}
+	return i;
+}
+
+/* A run without quotes, backslashes and control characters. */
 static int
-put_run_ascii(struct buf *b, const char *p, size_t len)
+put_run(struct buf *b, const char *p, size_t len, enum wire_json_escape how)
 {
 	const char *end = p + len;
 	int rc = 0;
 
 	while (rc == 0 && p < end) {
-		size_t n = ascii_span(p, (size_t)(end - p));
+		size_t n = kept_span(p, (size_t)(end - p), how);
 
 		rc = buf_append(b, p, n);
 		p += n;
-		while (rc == 0 && p < end && (unsigned char)*p >= 0x80)
+		if (rc == 0 && p < end)
 			rc = put_wide(b, &p, end);
 	}
 	return rc;
 }
 
 int
-wire_json_put_string(struct buf *b, struct wire_slice text, bool ascii)
+wire_json_put_string(struct buf *b, struct wire_slice text, enum wire_json_escape how)
 {
 	const char *p = text.ptr;
 	size_t left = text.len;
@@ -101,7 +125,7 @@ wire_json_put_string(struct buf *b, struct wire_slice text, bool ascii)
 	while (rc == 0 && left > 0) {
 		size_t n = wire_json_span(p, left);
 
-		rc = ascii ? put_run_ascii(b, p, n) : buf_append(b, p, n);
+		rc = how == WIRE_JSON_PLAIN ? buf_append(b, p, n) : put_run(b, p, n, how);
 		p += n;
 		left -= n;
 		if (rc == 0 && left > 0) {
@@ -123,7 +147,7 @@ put_real(struct buf *b, const json_t *v)
 }
 
 static int
-put_array(struct buf *b, const json_t *array, bool ascii)
+put_array(struct buf *b, const json_t *array, enum wire_json_escape how)
 {
 	const json_t *item;
 	size_t i;
@@ -133,13 +157,13 @@ put_array(struct buf *b, const json_t *array, bool ascii)
 		if (rc == 0 && i > 0)
 			rc = buf_append(b, ",", 1);
 		if (rc == 0)
-			rc = wire_json_put(b, item, ascii);
+			rc = wire_json_put(b, item, how);
 	}
 	return rc == 0 ? buf_append(b, "]", 1) : rc;
 }
 
 int
-wire_json_put_members(struct buf *b, const json_t *object, bool ascii)
+wire_json_put_members(struct buf *b, const json_t *object, enum wire_json_escape how)
 {
 	const char *comma = "";
 	const char *key;
@@ -152,32 +176,32 @@ wire_json_put_members(struct buf *b, const json_t *object, bool ascii)
 		if (rc == 0)
 			rc = buf_append(b, comma, strlen(comma));
 		if (rc == 0)
-			rc = wire_json_put_string(b, (struct wire_slice){key, len}, ascii);
+			rc = wire_json_put_string(b, (struct wire_slice){key, len}, how);
 		if (rc == 0)
 			rc = buf_append(b, ":", 1);
 		if (rc == 0)
-			rc = wire_json_put(b, v, ascii);
+			rc = wire_json_put(b, v, how);
 		comma = ",";
 	}
 	return rc;
 }
 
 int
-wire_json_put(struct buf *b, const json_t *v, bool ascii)
+wire_json_put(struct buf *b, const json_t *v, enum wire_json_escape how)
 {
 	int rc;
 
 	switch (json_typeof(v)) {
 	case JSON_STRING:
 		return wire_json_put_string(
-		    b, (struct wire_slice){json_string_value(v), json_string_length(v)}, ascii);
+		    b, (struct wire_slice){json_string_value(v), json_string_length(v)}, how);
 	case JSON_OBJECT:
 		rc = buf_append(b, "{", 1);
 		if (rc == 0)
-			rc = wire_json_put_members(b, v, ascii);
+			rc = wire_json_put_members(b, v, how);
 		return rc == 0 ? buf_append(b, "}", 1) : rc;
 	case JSON_ARRAY:
-		return put_array(b, v, ascii);
+		return put_array(b, v, how);
 	case JSON_INTEGER:
 		return buf_printf(b, "%lld", (long long)json_integer_value(v));
 	case JSON_REAL:

@@ -33,7 +33,7 @@ put_member(struct buf *b, const char *key, struct wire_slice text)
 {
 	int rc = buf_printf(b, ",\"%s\":", key);
 
-	return rc == 0 ? wire_json_put_string(b, text, true) : rc;
+	return rc == 0 ? wire_json_put_string(b, text, WIRE_JSON_ASCII) : rc;
 }
 
 /* --- results ---------------------------------------------------------------------------- */
@@ -70,8 +70,9 @@ put_text(struct buf *b, const json_t *v)
 	size_t len = json_string_length(v);
 
 	if (len == 0 || (s[0] != '\'' && s[0] != '"') || s[len - 1] != s[0])
-		return wire_json_put(b, v, true);
-	return wire_json_put_string(b, (struct wire_slice){s + 1, len > 1 ? len - 2 : 0}, true);
+		return wire_json_put(b, v, WIRE_JSON_ASCII);
+	return wire_json_put_string(b, (struct wire_slice){s + 1, len > 1 ? len - 2 : 0},
+	                            WIRE_JSON_ASCII);
 }
 
 static int
@@ -86,7 +87,7 @@ put_fields(struct buf *b, const json_t *bundle)
 			continue;
 		rc = buf_printf(b, ",\"%s\":", fields[i].field);
 		if (rc == 0)
-			rc = i == 0 ? put_text(b, v) : wire_json_put(b, v, true);
+			rc = i == 0 ? put_text(b, v) : wire_json_put(b, v, WIRE_JSON_ASCII);
 	}
 	return rc;
 }
@@ -104,11 +105,11 @@ put_extra(struct buf *b, json_t *bundle)
 			continue;
 		rc = put(b, comma);
 		if (rc == 0)
-			rc = wire_json_put_string(b, slice(mime), true);
+			rc = wire_json_put_string(b, slice(mime), WIRE_JSON_ASCII);
 		if (rc == 0)
 			rc = put(b, ":");
 		if (rc == 0)
-			rc = wire_json_put(b, v, true);
+			rc = wire_json_put(b, v, WIRE_JSON_ASCII);
 		comma = ",";
 	}
 	return rc == 0 ? put(b, "}") : rc;

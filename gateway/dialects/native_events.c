@@ -12,7 +12,7 @@
 int
 gw_native_events_string(struct buf *b, struct wire_slice text)
 {
-	return wire_json_put_string(b, text, false);
+	return wire_json_put_string(b, text, WIRE_JSON_PLAIN);
 }
 
 static json_t *
@@ -64,7 +64,7 @@ append_fields(struct buf *b, const struct gw_event *ev)
 	int rc = buf_append(b, ",", 1);
 
 	if (rc == 0)
-		rc = wire_json_put_members(b, fields, false);
+		rc = wire_json_put_members(b, fields, WIRE_JSON_PLAIN);
 	json_decref(fields);
 	return rc == 0 ? buf_append(b, "}", 1) : rc;
 }

@@ -15,16 +15,19 @@
 #define FLAGS (JSON_ALLOW_NUL | JSON_DECODE_ANY)
 
 static void
-check_written(const json_t *v, bool ascii)
+check_written(const json_t *v, enum wire_json_escape how)
 {
 	struct buf b;
 	json_t *again, *theirs;
 
 	buf_init(&b, SIZE_MAX / 4);
-	assert(wire_json_put(&b, v, ascii) == 0);
+	assert(wire_json_put(&b, v, how) == 0);
 	assert(utf8_valid(b.data, b.len));
-	for (size_t i = 0; ascii && i < b.len; i++)
+	for (size_t i = 0; how == WIRE_JSON_ASCII && i < b.len; i++)
 		assert((unsigned char)b.data[i] < 0x80);
+	assert(how != WIRE_JSON_LINES ||
+	       (strstr(b.data, "\xC2\x85") == NULL && strstr(b.data, "\xE2\x80\xA8") == NULL &&
+	        strstr(b.data, "\xE2\x80\xA9") == NULL));
 	again = wire_json_parse(b.data, b.len);
 	theirs = json_loadb(b.data, b.len, FLAGS, NULL);
 	assert(json_equal(v, again) && json_equal(v, theirs));
@@ -42,8 +45,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(theirs == NULL || memchr(data, '\0', size) != NULL ||
 	       (ours != NULL && json_equal(ours, theirs)));
 	if (ours != NULL) {
-		check_written(ours, false);
-		check_written(ours, true);
+		check_written(ours, WIRE_JSON_PLAIN);
+		check_written(ours, WIRE_JSON_ASCII);
+		check_written(ours, WIRE_JSON_LINES);
 	}
 	json_decref(ours);
 	json_decref(theirs);
