@@ -2,8 +2,8 @@
  * line.  Pure.
  *
  * No "data:" (the Kotlin SDK parses every line as JSON), and no character that a splitter of lines
- * could take for a line's end: all but ASCII is escaped where it could be one (protocols:
- * OpenSandbox, SSE framing).  Each returns 0, or -EMSGSIZE or -ENOMEM of the buffer.
+ * could take for a line's end: U+0085, U+2028 and U+2029 are escaped (protocols: OpenSandbox, SSE
+ * framing).  Each returns 0, or -EMSGSIZE or -ENOMEM of the buffer, which then is as it was.
  */
 #ifndef GW_OSB_EVENT_H
 #define GW_OSB_EVENT_H
