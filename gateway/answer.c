@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "gateway/body.h"
 #include "gateway/dialect.h"
 #include "gateway/edge.h"
 #include "gateway/http.h"
@@ -39,6 +40,20 @@ has_body(const struct gw_http *x, int status)
 	       (method == NULL || strcmp(method, "HEAD") != 0);
 }
 
+/* The dialect answers before it has the whole body: the rest stays unread. */
+static bool
+is_early(const struct gw_http *x)
+{
+	return x->phase == GW_HTTP_PIECES && !gw_body_is_read(x);
+}
+
+static bool
+is_before_answer(const struct gw_http *x)
+{
+	return x->phase == GW_HTTP_BODY || x->phase == GW_HTTP_PIECES ||
+	       x->phase == GW_HTTP_ASKED;
+}
+
 /* Queue the head of the answer: framing says how its body ends. */
 static void
 put_head(struct gw_http *x, int status, const char *type, const char *framing)
@@ -47,7 +62,7 @@ put_head(struct gw_http *x, int status, const char *type, const char *framing)
 	const struct gw_head *h = &x->r->head;
 	struct buf b;
 
-	if (!h->keep_alive || c->s->draining)
+	if (!h->keep_alive || c->s->draining || is_early(x))
 		c->close_after = true;
 	buf_init(&b, 4096 + GW_HTTP_EXTRA_MAX + c->s->cfg.max_header_bytes);
 	(void)buf_printf(&b, "HTTP/1.1 %d %s\r\n%s%s", status, gw_status_phrase(status),
@@ -105,7 +120,7 @@ gw_http_reply(struct gw_http *x, int status, const char *content_type, const voi
 {
 	char framing[48] = "";
 
-	assert(x->phase == GW_HTTP_BODY || x->phase == GW_HTTP_ASKED);
+	assert(is_before_answer(x));
 	if (status >= 400 && x->refusal.status == 0 && x->c != NULL)
 		log_answer(x, status);
 	if (x->c != NULL) {
@@ -139,33 +154,39 @@ gw_http_reply_json(struct gw_http *x, int status, json_t *json)
 	buf_fini(&b);
 }
 
+static void
+begin_stream(struct gw_http *x, int status, const char *type, const char *framing)
+{
+	assert(x->phase == GW_HTTP_PIECES || x->phase == GW_HTTP_ASKED);
+	if (x->c != NULL) {
+		put_head(x, status, type, framing);
+		if (x->c->state == GW_CONN_READING) /* more of the body */
+			gw_conn_set_state(x->c, GW_CONN_BUSY);
+	}
+	x->phase = GW_HTTP_STREAM;
+}
+
 void
 gw_http_stream_begin_sized(struct gw_http *x, int status, const char *content_type,
                            uint64_t length)
 {
 	char framing[48];
 
-	assert(x->phase == GW_HTTP_ASKED);
-	x->phase = GW_HTTP_STREAM;
-	if (x->c == NULL)
-		return;
+	x->sized_out = true;
+	x->owed = length;
 	(void)snprintf(framing, sizeof(framing), "Content-Length: %llu\r\n",
 	               (unsigned long long)length);
-	put_head(x, status, content_type, framing);
+	begin_stream(x, status, content_type, framing);
 }
 
 void
 gw_http_stream_begin(struct gw_http *x, int status, const char *content_type)
 {
-	assert(x->phase == GW_HTTP_ASKED);
-	x->phase = GW_HTTP_STREAM;
-	if (x->c == NULL)
-		return;
 	x->chunks_out = !x->r->head.http10;
-	if (!x->chunks_out)
+	if (!x->chunks_out && x->c != NULL)
 		x->c->close_after = true;
-	put_head(x, status, content_type,
-	         x->chunks_out ? "Transfer-Encoding: chunked\r\n" : "");
+	begin_stream(x, status, content_type,
+	             x->chunks_out ? "Transfer-Encoding: chunked\r\n" : "");
 }
 
 int
@@ -175,6 +196,10 @@ gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
 	int n;
 
 	assert(x->phase == GW_HTTP_STREAM);
+	if (x->sized_out) {
+		assert(len <= x->owed);
+		x->owed -= len;
+	}
 	if (x->c == NULL || len == 0 || !has_body(x, 200))
 		return 0;
 	if (x->chunks_out) {
@@ -191,8 +216,12 @@ void
 gw_http_stream_end(struct gw_http *x)
 {
 	assert(x->phase == GW_HTTP_STREAM);
-	if (x->c != NULL && x->chunks_out && has_body(x, 200))
-		gw_conn_put(x->c, "0\r\n\r\n", 5, NULL, 0);
+	if (x->c != NULL && has_body(x, 200)) {
+		if (x->chunks_out)
+			gw_conn_put(x->c, "0\r\n\r\n", 5, NULL, 0);
+		if (x->sized_out && x->owed > 0)
+			x->c->close_after = true; /* less than the client was told */
+	}
 	done(x);
 }
 
@@ -210,7 +239,7 @@ gw_http_stream_cut(struct gw_http *x)
 void
 gw_http_add_header(struct gw_http *x, const char *name, const char *value)
 {
-	assert(x->phase == GW_HTTP_BODY || x->phase == GW_HTTP_ASKED);
+	assert(is_before_answer(x));
 	if (strpbrk(value, "\r\n") == NULL) /* nobody splits an answer by what he asked for */
 		(void)buf_printf(&x->extra, "%s: %s\r\n", name, value);
 }

@@ -15,7 +15,8 @@
 
 #define READS_MAX     4           /* in one turn */
 #define PIPELINE_MAX  (64U << 10) /* read ahead of the exchange in progress */
-#define LINGER_MS     2000
+#define LINGER_MS     2000        /* of silence */
+#define LINGER_MAX_MS 30000
 #define ALIVE_IDLE_S  60 /* of silence, then this many probes, this far apart */
 #define ALIVE_EACH_S  15
 #define ALIVE_PROBES  4
@@ -25,7 +26,8 @@
 static const bool may_go[GW_CONN_STATE_N][GW_CONN_STATE_N] = {
     [GW_CONN_READING] =
 	{[GW_CONN_BUSY] = true, [GW_CONN_FLUSHING] = true, [GW_CONN_DEAD] = true},
-    [GW_CONN_BUSY] = {[GW_CONN_FLUSHING] = true, [GW_CONN_DEAD] = true},
+    [GW_CONN_BUSY] =
+	{[GW_CONN_READING] = true, [GW_CONN_FLUSHING] = true, [GW_CONN_DEAD] = true},
     [GW_CONN_FLUSHING] =
 	{[GW_CONN_READING] = true, [GW_CONN_LINGER] = true, [GW_CONN_DEAD] = true},
     [GW_CONN_LINGER] = {[GW_CONN_DEAD] = true},
@@ -33,13 +35,20 @@ static const bool may_go[GW_CONN_STATE_N][GW_CONN_STATE_N] = {
 
 static void on_event(void *arg, unsigned events);
 
+/* What still comes is for nobody. */
+static bool
+is_deaf(const struct gw_conn *c)
+{
+	return c->close_after && c->state != GW_CONN_READING;
+}
+
 static void
 watch(struct gw_conn *c)
 {
 	unsigned want = c->blocked ? LOOP_WRITE : 0;
 
-	if (!c->eof && (c->state == GW_CONN_READING || c->state == GW_CONN_LINGER ||
-	                c->in.len < PIPELINE_MAX))
+	if (!c->eof && !gw_http_holds(c) &&
+	    (c->state == GW_CONN_READING || is_deaf(c) || c->in.len < PIPELINE_MAX))
 		want |= LOOP_READ;
 	if (c->state == GW_CONN_DEAD)
 		want = 0;
@@ -199,6 +208,7 @@ on_turn(void *arg)
 		return;
 	}
 	flushed(c);
+	gw_http_turn(c);
 	watch(c);
 }
 
@@ -251,6 +261,17 @@ extend_deadline(struct gw_conn *c, size_t n)
 		c->deadline_ms = latest;
 }
 
+/* A client that first sends all and then reads must not find its answer lost to a reset. */
+static void
+linger_on(struct gw_conn *c)
+{
+	uint64_t next = loop_now_ms(c->s->cfg.lp) + LINGER_MS,
+		 last = c->since_ms + LINGER_MAX_MS;
+
+	if (!c->s->stopping)
+		c->deadline_ms = next < last ? next : last;
+}
+
 /* Returns false when the connection is no more, or waits for nothing now. */
 static bool
 read_some(struct gw_conn *c)
@@ -263,6 +284,8 @@ read_some(struct gw_conn *c)
 	if (n == 0)
 		return on_eof(c), false;
 	if (c->state == GW_CONN_LINGER)
+		linger_on(c);
+	if (is_deaf(c))
 		return true;
 	if (c->state == GW_CONN_READING && c->x != NULL)
 		extend_deadline(c, (size_t)n);
@@ -272,7 +295,7 @@ read_some(struct gw_conn *c)
 		return gw_conn_drop(c, "out of memory"), false;
 	if (c->state == GW_CONN_READING)
 		gw_http_input(c);
-	return c->state != GW_CONN_DEAD && (size_t)n == GW_EDGE_READ_MAX;
+	return c->state != GW_CONN_DEAD && !gw_http_holds(c) && (size_t)n == GW_EDGE_READ_MAX;
 }
 
 static void

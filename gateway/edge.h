@@ -2,7 +2,7 @@
  *
  *   server.c  listeners, limits, the clock of all connections
  *   conn.c    one socket: bytes in, bytes out, closing
- *   http.c    the exchanges on a socket; answer.c what goes back
+ *   http.c    the exchanges on a socket; body.c what comes, answer.c what goes back
  *   ws.c      WebSockets, on libwebsockets; wsd.c its context
  *
  * A connection begins as HTTP on our own loop.  An accepted upgrade hands its descriptor to
@@ -69,7 +69,7 @@ const struct gw_origin_rules *gw_edge_rules(const struct gw_listener *l);
 
 enum gw_conn_state {
 	GW_CONN_READING,  /* a head, or the body of x */
-	GW_CONN_BUSY,     /* x is the dialect's turn */
+	GW_CONN_BUSY,     /* x is the dialect's turn, also while it holds a body in pieces */
 	GW_CONN_FLUSHING, /* x is answered, its bytes are leaving */
 	GW_CONN_LINGER,   /* we said all; reading to nowhere until the client closes */
 	GW_CONN_DEAD,     /* closed, freed at the end of the turn */
@@ -127,6 +127,12 @@ void gw_conn_tick(struct gw_conn *c, uint64_t now_ms);
 
 /* Use what is in c->in: called when more came, or when an exchange has ended. */
 void gw_http_input(struct gw_conn *c);
+
+/* The dialect takes no more of the body of c->x for now. */
+bool gw_http_holds(const struct gw_conn *c);
+
+/* The end of a turn: pieces that were asked for. */
+void gw_http_turn(struct gw_conn *c);
 
 /* The queue of c fell below its low mark. */
 void gw_http_drained(struct gw_conn *c);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "gateway/chunk.h"
+#include "gateway/body.h"
 #include "gateway/dialect.h"
 #include "gateway/edge.h"
 #include "gateway/http.h"
@@ -13,7 +13,6 @@
 #include "wire/base/mem.h"
 
 #define DISCARD_MAX (64U << 10) /* body of a refused request, read to keep the connection */
-#define OPEN_MAX    (64U << 10) /* body of a request that needs no token: anyone may send it */
 
 void
 gw_http_free(void *arg)
@@ -38,6 +37,14 @@ new_exchange(struct gw_conn *c)
 	return x;
 }
 
+/* The dialect knows of x, and has not answered all. */
+static bool
+is_asked(const struct gw_http *x)
+{
+	return x->phase == GW_HTTP_PIECES || x->phase == GW_HTTP_ASKED ||
+	       x->phase == GW_HTTP_STREAM;
+}
+
 void
 gw_http_end(struct gw_conn *c)
 {
@@ -48,10 +55,10 @@ gw_http_end(struct gw_conn *c)
 		return;
 	c->x = NULL;
 	x->c = NULL;
-	if ((x->phase == GW_HTTP_ASKED || x->phase == GW_HTTP_STREAM) && x->ops == NULL)
+	if (is_asked(x) && x->ops == NULL)
 		return; /* the dialect still holds it; its answer frees it */
 	loop_later(lp, gw_http_free, x);
-	if ((x->phase == GW_HTTP_ASKED || x->phase == GW_HTTP_STREAM) && x->ops->closed != NULL)
+	if (is_asked(x) && x->ops->closed != NULL)
 		x->ops->closed(x->arg);
 }
 
@@ -96,12 +103,20 @@ void
 gw_http_refuse(struct gw_conn *c, int status, const char *why)
 {
 	struct gw_http *x = c->x != NULL ? c->x : new_exchange(c);
+	const struct gw_http_ops *ops = x->phase == GW_HTTP_PIECES ? x->ops : NULL;
+	void *arg = x->arg;
 
+	if (ops != NULL) { /* x is the dialect's no more */
+		x->phase = GW_HTTP_BODY;
+		buf_fini(&x->extra);
+	}
 	c->close_after = true;
 	x->refusal.status = status;
 	(void)snprintf(x->refusal.why, sizeof(x->refusal.why), "%s", why);
 	log_refusal(x);
 	gw_http_answer_refusal(x);
+	if (ops != NULL && ops->closed != NULL)
+		ops->closed(arg);
 }
 
 /* A request was not let in. Read a small body first, so that the connection can go on. */
@@ -122,36 +137,6 @@ turn_away(struct gw_http *x)
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
-
-static void
-dispatch(struct gw_http *x)
-{
-	x->phase = GW_HTTP_ASKED;
-	gw_conn_set_state(x->c, GW_CONN_BUSY);
-	x->r->match.row->http(x->c->s->cfg.core, x, x->body.data, x->body.len);
-}
-
-/* The head is admitted: what comes next? */
-static void
-begin_body(struct gw_http *x)
-{
-	const struct gw_head *h = &x->r->head;
-	struct gw_conn *c = x->c;
-	size_t max = c->s->cfg.max_body_bytes;
-
-	if (x->r->match.row->access == GW_ACCESS_PUBLIC && max > OPEN_MAX)
-		max = OPEN_MAX;
-	buf_init(&x->body, max);
-	if (h->length > max) {
-		gw_http_refuse(c, 413, "the request body is too large");
-		return;
-	}
-	x->body_left = h->length;
-	if (!h->chunked && h->length == 0)
-		dispatch(x);
-	else if (h->wants_continue && c->in.len == 0)
-		gw_conn_put(c, "HTTP/1.1 100 Continue\r\n\r\n", 25, NULL, 0);
-}
 
 static void
 begin(struct gw_http *x, size_t head_len)
@@ -177,7 +162,7 @@ begin(struct gw_http *x, size_t head_len)
 		loop_later(c->s->cfg.lp, gw_http_free, x);
 		gw_ws_adopt(c, r);
 	} else {
-		begin_body(x);
+		gw_body_begin(x);
 	}
 }
 
@@ -197,77 +182,36 @@ read_head(struct gw_conn *c)
 	return true;
 }
 
-static bool
-keep_body(struct gw_http *x, const char *data, size_t len)
-{
-	if (x->refusal.status != 0)
-		return true;
-	if (buf_append(&x->body, data, len) == 0)
-		return true;
-	gw_http_refuse(x->c, 413, "the request body is too large");
-	return false;
-}
-
-static void
-body_is_there(struct gw_http *x)
-{
-	if (x->refusal.status != 0)
-		gw_http_answer_refusal(x);
-	else
-		dispatch(x);
-}
-
-static void
-read_body(struct gw_http *x)
-{
-	struct gw_conn *c = x->c;
-	size_t n = c->in.len < x->body_left ? c->in.len : (size_t)x->body_left;
-
-	if (!keep_body(x, c->in.data, n))
-		return;
-	buf_consume(&c->in, n);
-	x->body_left -= n;
-	if (x->body_left == 0)
-		body_is_there(x);
-}
-
-static void
-read_chunks(struct gw_http *x)
-{
-	struct gw_conn *c = x->c;
-	size_t at = 0;
-
-	while (at < c->in.len && !gw_chunk_is_done(&x->chunk)) {
-		const char *data;
-		size_t len;
-		int n = gw_chunk_step(&x->chunk, c->in.data + at, c->in.len - at, &data, &len);
-
-		if (n < 0) {
-			gw_http_refuse(c, 400, "malformed chunked body");
-			return;
-		}
-		if (!keep_body(x, data, len))
-			return;
-		at += (size_t)n;
-	}
-	buf_consume(&c->in, at);
-	if (gw_chunk_is_done(&x->chunk))
-		body_is_there(x);
-}
-
 void
 gw_http_input(struct gw_conn *c)
 {
-	while (c->state == GW_CONN_READING && c->in.len > 0) {
+	while (c->state == GW_CONN_READING) {
 		struct gw_http *x = c->x;
 
-		if (x != NULL && x->r->head.chunked)
-			read_chunks(x);
+		if (x != NULL && x->phase == GW_HTTP_PIECES && gw_body_is_read(x))
+			gw_body_end(x);
+		else if (c->in.len == 0)
+			return;
 		else if (x != NULL)
-			read_body(x);
+			gw_body_read(x);
 		else if (!read_head(c))
 			return;
 	}
+}
+
+bool
+gw_http_holds(const struct gw_conn *c)
+{
+	return c->state == GW_CONN_BUSY && c->x != NULL && c->x->phase == GW_HTTP_PIECES;
+}
+
+void
+gw_http_turn(struct gw_conn *c)
+{
+	if (!gw_http_holds(c) || !c->x->due)
+		return;
+	gw_conn_set_state(c, GW_CONN_READING);
+	gw_http_input(c);
 }
 
 /* --- what dialects see -------------------------------------------------------------------- */
@@ -328,10 +272,4 @@ gw_http_set_ops(struct gw_http *x, const struct gw_http_ops *ops, void *arg)
 {
 	x->ops = ops;
 	x->arg = arg;
-}
-
-void
-gw_http_receive(struct gw_http *x)
-{
-	(void)x;
 }

@@ -16,7 +16,8 @@ struct gw_http_ops;
 
 enum gw_http_phase {
 	GW_HTTP_BODY,   /* its body is being read */
-	GW_HTTP_ASKED,  /* the dialect has it */
+	GW_HTTP_PIECES, /* the same, and the dialect has it, and what came so far */
+	GW_HTTP_ASKED,  /* the dialect has it all */
 	GW_HTTP_STREAM, /* and has begun to answer */
 	GW_HTTP_DONE,
 };
@@ -28,8 +29,12 @@ struct gw_http {
 	struct buf body;
 	struct gw_chunk chunk;
 	uint64_t body_left;                /* of a body with a length */
+	uint64_t body_room;                /* how much more may come in pieces */
+	bool due;                          /* the dialect wants the next piece */
 	struct gw_request_refusal refusal; /* status 0: none; else the body goes nowhere */
 	bool chunks_out;                   /* the answer's body is framed */
+	bool sized_out;                    /* its length was promised */
+	uint64_t owed;                     /* of it */
 	struct buf extra;                  /* header lines from the dialect */
 	const struct gw_http_ops *ops;
 	void *arg;

@@ -1,7 +1,5 @@
 /* Unit test of gateway/server: listeners, and clients on the server's own loop. */
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,14 +14,13 @@
 
 #include "gateway/auth.h"
 #include "gateway/dialect.h"
-#include "gateway/metrics.h"
 #include "gateway/server.h"
+#include "tests/unit/edge_rig.h"
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 #include "wire/base/loop.h"
 
-#define DEADLINE_MS 20000
-#define BIG         600000 /* bytes of a message that is not copied */
+#define BIG 600000 /* bytes of a message that is not copied */
 #define UPGRADE                                                                                \
 	"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"           \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -170,42 +167,13 @@ static const struct gw_route rows[] = {
 static const struct gw_dialect dialect = {.name = "test", .prefix = "", .routes = rows};
 static const struct gw_dialect *const dialects[] = {&dialect, NULL};
 
-/* --- a server and its clients on one loop ----------------------------------------------- */
-
-struct rig {
-	struct loop *lp;
-	struct gw_auth *auth;
-	struct gw_server *server;
-	struct gw_server_config cfg;
-	const char *listen[2];
-};
-
 static int
 set_up(void **state)
 {
-	struct rig *r = calloc(1, sizeof(*r));
-	struct err err;
+	struct edge *r = edge_new(dialects);
 
-	assert_non_null(r);
 	memset(&seen, 0, sizeof(seen));
-	r->lp = seen.lp = loop_new();
-	r->auth = gw_auth_new(false, "secret");
-	r->listen[0] = "127.0.0.1:0";
-	r->cfg = (struct gw_server_config){
-	    .lp = r->lp,
-	    .auth = r->auth,
-	    .dialects = dialects,
-	    .listen = r->listen,
-	    .max_body_bytes = 1000,
-	    .max_message_bytes = 1000,
-	    .max_header_bytes = 2000,
-	    .max_connections = 4,
-	    .send_high_bytes = 100000,
-	    .send_low_bytes = 20000,
-	    .idle_timeout_ms = 60000,
-	    .ping_every_ms = 60000,
-	};
-	assert_int_equal(gw_server_start(&r->cfg, &r->server, &err), 0);
+	seen.lp = r->lp;
 	seen.server = r->server;
 	*state = r;
 	return 0;
@@ -214,108 +182,16 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	struct rig *r = *state;
-
-	gw_server_free(r->server);
-	gw_auth_free(r->auth);
-	loop_free(r->lp);
-	assert_int_equal(gw_metric[GW_M_CONNECTIONS], 0);
-	assert_int_equal(gw_metric[GW_M_WEBSOCKETS], 0);
-	free(r);
+	edge_free(*state);
 	return 0;
 }
-
-static void
-too_late(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for %d ms", DEADLINE_MS);
-}
-
-static void
-run(struct rig *r)
-{
-	struct loop_timer *t = loop_timer_new(r->lp, DEADLINE_MS, too_late, r);
-
-	loop_run(r->lp);
-	loop_timer_free(t);
-}
-
-static int
-dial(struct rig *r)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const char *colon = strrchr(gw_server_url(r->server, 0), ':');
-
-	sin.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
-	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	return fd;
-}
-
-struct reader {
-	int fd;
-	struct buf *b;
-	const char *until; /* NULL: the end of the stream */
-	struct loop *lp;
-};
-
-static void
-on_bytes(void *arg, unsigned events)
-{
-	struct reader *r = arg;
-	char block[4096];
-	ssize_t n = read(r->fd, block, sizeof(block));
-
-	(void)events;
-	if (n > 0)
-		(void)buf_append(r->b, block, (size_t)n);
-	if (r->until != NULL ? memmem(r->b->data, r->b->len, r->until, strlen(r->until)) != NULL
-	                     : n <= 0)
-		loop_stop(r->lp);
-	else if (n == 0)
-		fail_msg("closed before '%s': %s", r->until, r->b->data);
-}
-
-/* Send text on fd and read until `until` is there; NULL: until the server closes. */
-static void
-talk(struct rig *r, int fd, const char *text, size_t len, const char *until, struct buf *b)
-{
-	struct reader rd = {.fd = fd, .b = b, .until = until, .lp = r->lp};
-	struct loop_fd *w;
-
-	assert_int_equal(write(fd, text, len), len);
-	w = loop_fd_new(r->lp, fd, LOOP_READ, on_bytes, &rd);
-	run(r);
-	loop_fd_free(w);
-}
-
-/* One request on a connection of its own; the answer must start and end so. */
-static void
-expect(struct rig *r, const char *request, const char *status, const char *end)
-{
-	int fd = dial(r);
-	struct buf b;
-
-	buf_init(&b, 1 << 20);
-	talk(r, fd, request, strlen(request), end, &b);
-	if (strncmp(b.data, status, strlen(status)) != 0)
-		fail_msg("%s\n-> %s", request, b.data);
-	buf_fini(&b);
-	(void)close(fd);
-}
-
-#define HOST  "Host: localhost\r\n"
-#define CLOSE "Connection: close\r\n\r\n"
 
 /* --- tests ------------------------------------------------------------------------------ */
 
 static void
 listening(void **state)
 {
-	struct rig *r = *state;
+	struct edge *r = *state;
 	struct gw_server *other = NULL;
 	const char *listen[] = {NULL, NULL};
 	struct gw_server_config cfg = r->cfg;
@@ -339,52 +215,55 @@ listening(void **state)
 static void
 requests_are_answered(void **state)
 {
-	struct rig *r = *state;
+	struct edge *r = *state;
 
-	expect(r, "GET /hello HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 200 OK\r\n", NULL);
-	expect(r, "HEAD /hello HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n", "\r\n\r\n");
-	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc",
-	       "HTTP/1.1 200", "\r\n\r\nabc");
-	expect(r,
-	       "POST /hello HTTP/1.1\r\n" HOST
-	       "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
-	       "HTTP/1.1 200", "\r\n\r\nabc");
-	expect(r,
-	       "POST /hello HTTP/1.1\r\n" HOST
-	       "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
-	       "HTTP/1.1 100 Continue\r\n\r\n", "\r\n\r\n");
-	expect(r,
-	       "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"
-	       "GET /hello HTTP/1.1\r\n" HOST CLOSE,
-	       "HTTP/1.1 200", "\r\n\r\nhello");
-	expect(r, "GET /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 200", NULL);
+	edge_expect(r, "GET /hello HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 200 OK\r\n", NULL);
+	edge_expect(r, "HEAD /hello HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n",
+	            "\r\n\r\n");
+	edge_expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc",
+	            "HTTP/1.1 200", "\r\n\r\nabc");
+	edge_expect(r,
+	            "POST /hello HTTP/1.1\r\n" HOST
+	            "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+	            "HTTP/1.1 200", "\r\n\r\nabc");
+	edge_expect(r,
+	            "POST /hello HTTP/1.1\r\n" HOST
+	            "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+	            "HTTP/1.1 100 Continue\r\n\r\n", "\r\n\r\n");
+	edge_expect(r,
+	            "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"
+	            "GET /hello HTTP/1.1\r\n" HOST CLOSE,
+	            "HTTP/1.1 200", "\r\n\r\nhello");
+	edge_expect(r, "GET /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 200", NULL);
 }
 
 static void
 requests_are_refused(void **state)
 {
-	struct rig *r = *state;
+	struct edge *r = *state;
 
-	expect(r, "GET /nope HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 404", NULL);
-	expect(r, "PUT /hello HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 405", NULL);
-	expect(r, "GET /hold HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 401", NULL);
-	expect(r, "GET /forgotten?token=secret HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 403", NULL);
-	expect(r, "GET /hello HTTP/1.1\r\nHost: evil.example\r\n" CLOSE, "HTTP/1.1 403", NULL);
-	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n" CLOSE,
-	       "HTTP/1.1 403", NULL);
-	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 1001\r\n\r\n",
-	       "HTTP/1.1 413", NULL);
-	expect(r,
-	       "GET /hello HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
-	       "HTTP/1.1 400", NULL);
-	expect(r, "GET /ws HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 426", NULL);
-	expect(r, "GET /hello HTTP/1.1\r\n" HOST UPGRADE "\r\n", "HTTP/1.1 404", "}}");
+	edge_expect(r, "GET /nope HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 404", NULL);
+	edge_expect(r, "PUT /hello HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 405", NULL);
+	edge_expect(r, "GET /hold HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 401", NULL);
+	edge_expect(r, "GET /forgotten?token=secret HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 403",
+	            NULL);
+	edge_expect(r, "GET /hello HTTP/1.1\r\nHost: evil.example\r\n" CLOSE, "HTTP/1.1 403",
+	            NULL);
+	edge_expect(r, "POST /hello HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n" CLOSE,
+	            "HTTP/1.1 403", NULL);
+	edge_expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 1001\r\n\r\n",
+	            "HTTP/1.1 413", NULL);
+	edge_expect(
+	    r, "GET /hello HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+	    "HTTP/1.1 400", NULL);
+	edge_expect(r, "GET /ws HTTP/1.1\r\n" HOST CLOSE, "HTTP/1.1 426", NULL);
+	edge_expect(r, "GET /hello HTTP/1.1\r\n" HOST UPGRADE "\r\n", "HTTP/1.1 404", "}}");
 }
 
 static void
 sandbox_tokens_open_what_they_may(void **state)
 {
-	struct rig *r = *state;
+	struct edge *r = *state;
 	char *token = gw_auth_sandbox_token(r->auth, "box"), text[400];
 	static const struct {
 		const char *path, *status;
@@ -397,7 +276,7 @@ sandbox_tokens_open_what_they_may(void **state)
 		(void)snprintf(text, sizeof(text),
 		               "GET %s HTTP/1.1\r\n" HOST "X-Access-Token: %s\r\n" CLOSE,
 		               cases[i].path, token);
-		expect(r, text, cases[i].status, NULL);
+		edge_expect(r, text, cases[i].status, NULL);
 	}
 	free(token);
 }
@@ -407,14 +286,14 @@ a_client_that_leaves_is_noticed(void **state)
 {
 	static const char text[] =
 	    "GET /hold HTTP/1.1\r\n" HOST "Authorization: bearer secret\r\n\r\n";
-	struct rig *r = *state;
-	int fd = dial(r);
+	struct edge *r = *state;
+	int fd = edge_dial(r);
 
 	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
-	run(r); /* until the dialect has it */
+	edge_run(r); /* until the dialect has it */
 	assert_non_null(seen.held);
 	(void)close(fd);
-	run(r); /* until it hears of that */
+	edge_run(r); /* until it hears of that */
 	assert_int_equal(seen.http_closed, 1);
 	assert_int_equal(gw_server_connections(r->server), 0);
 }
@@ -423,16 +302,16 @@ static void
 a_stream_waits_for_its_reader(void **state)
 {
 	static const char text[] = "GET /stream HTTP/1.1\r\n" HOST CLOSE;
-	struct rig *r = *state;
-	int fd = dial(r);
+	struct edge *r = *state;
+	int fd = edge_dial(r);
 	struct buf b;
 
 	seen.left = 2000; /* of 10,000 bytes: more than sockets hold */
 	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
-	run(r);
+	edge_run(r);
 	assert_true(seen.left > 0);
 	buf_init(&b, 1U << 30);
-	talk(r, fd, "", 0, NULL, &b);
+	edge_talk(r, fd, "", 0, NULL, &b);
 	assert_int_equal(seen.left, 0);
 	assert_true(b.len > 20000000);
 	assert_memory_equal(b.data + b.len - 5, "0\r\n\r\n", 5);
@@ -446,18 +325,18 @@ static void
 a_stream_that_is_cut_is_not_complete(void **state)
 {
 	static const char text[] = "GET /hold?token=secret HTTP/1.1\r\n" HOST "\r\n";
-	struct rig *r = *state;
-	int fd = dial(r);
+	struct edge *r = *state;
+	int fd = edge_dial(r);
 	struct buf b;
 
 	buf_init(&b, 10000);
 	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
-	run(r);
+	edge_run(r);
 	gw_http_stream_begin(seen.held, 200, NULL);
 	assert_int_equal(gw_http_stream_write(seen.held, "half", 4), 0);
-	talk(r, fd, "", 0, "half\r\n", &b); /* all is sent */
+	edge_talk(r, fd, "", 0, "half\r\n", &b); /* all is sent */
 	gw_http_stream_cut(seen.held);
-	talk(r, fd, "", 0, NULL, &b);
+	edge_talk(r, fd, "", 0, NULL, &b);
 	assert_string_equal(strstr(b.data, "\r\n\r\n"), "\r\n\r\n4\r\nhalf\r\n");
 	assert_null(strstr(b.data, "Content-Type"));
 	assert_int_equal(seen.http_closed, 0);
@@ -470,17 +349,18 @@ a_websocket_talks_and_ends(void **state)
 {
 	static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST UPGRADE "\r\n";
 	static const char hi[] = "\x81\x82\0\0\0\0hi", end[] = "\x81\x83\0\0\0\0end";
-	struct rig *r = *state;
-	int fd = dial(r);
+	struct edge *r = *state;
+	int fd = edge_dial(r);
 	struct buf b;
 
 	buf_init(&b, 10000);
-	talk(r, fd, upgrade, sizeof(upgrade) - 1, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n", &b);
+	edge_talk(r, fd, upgrade, sizeof(upgrade) - 1, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+	          &b);
 	assert_int_equal(strncmp(b.data, "HTTP/1.1 101", 12), 0);
-	talk(r, fd, hi, sizeof(hi) - 1, "\x81\x02hi", &b);
+	edge_talk(r, fd, hi, sizeof(hi) - 1, "\x81\x02hi", &b);
 	assert_non_null(seen.ws);
-	talk(r, fd, end, sizeof(end) - 1, "\x81\x04last\x88\x06\x0f\xa8over", &b);
-	talk(r, fd, "\x88\x82\0\0\0\0\x0f\xa8", 8, NULL, &b);
+	edge_talk(r, fd, end, sizeof(end) - 1, "\x81\x04last\x88\x06\x0f\xa8over", &b);
+	edge_talk(r, fd, "\x88\x82\0\0\0\0\x0f\xa8", 8, NULL, &b);
 	assert_int_equal(seen.ws_closed, 1);
 	assert_null(memmem(b.data, b.len, "lost", 4));
 	buf_fini(&b);
@@ -493,24 +373,22 @@ strangers_get_little(void **state)
 {
 	static const char upgrade[] = "GET /late HTTP/1.1\r\n" HOST UPGRADE "\r\n";
 	static const char large[] = "\x81\xff\0\0\0\0\0\1\xff\xff\0\0\0\0x";
-	struct rig *r = *state;
-	struct err err;
+	struct edge *r = *state;
 	struct buf b;
 	int fd;
 
-	gw_server_free(r->server);
 	r->cfg.max_body_bytes = r->cfg.max_message_bytes = 1 << 20;
 	r->cfg.idle_timeout_ms = 100;
-	assert_int_equal(gw_server_start(&r->cfg, &r->server, &err), 0);
-	expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n",
-	       "HTTP/1.1 413", NULL);
+	edge_restart(r);
+	edge_expect(r, "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n",
+	            "HTTP/1.1 413", NULL);
 	buf_init(&b, 10000);
-	fd = dial(r);
-	talk(r, fd, upgrade, sizeof(upgrade) - 1, "\r\n\r\n", &b);
-	talk(r, fd, large, sizeof(large) - 1, "\x03\xf1message too large", &b);
+	fd = edge_dial(r);
+	edge_talk(r, fd, upgrade, sizeof(upgrade) - 1, "\r\n\r\n", &b);
+	edge_talk(r, fd, large, sizeof(large) - 1, "\x03\xf1message too large", &b);
 	(void)close(fd);
-	fd = dial(r);
-	talk(r, fd, upgrade, sizeof(upgrade) - 1, "\x03\xf0no token came", &b);
+	fd = edge_dial(r);
+	edge_talk(r, fd, upgrade, sizeof(upgrade) - 1, "\x03\xf0no token came", &b);
 	(void)close(fd);
 	buf_fini(&b);
 }
@@ -519,19 +397,19 @@ static void
 too_many_are_told(void **state)
 {
 	static const char text[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
-	struct rig *r = *state;
+	struct edge *r = *state;
 	int fd[4];
 
 	for (int i = 0; i < 4; i++) {
 		struct buf b;
 
-		fd[i] = dial(r);
+		fd[i] = edge_dial(r);
 		buf_init(&b, 10000);
-		talk(r, fd[i], text, sizeof(text) - 1, "hello", &b);
+		edge_talk(r, fd[i], text, sizeof(text) - 1, "hello", &b);
 		buf_fini(&b);
 	}
 	assert_int_equal(gw_server_connections(r->server), 4);
-	expect(r, "", "HTTP/1.1 503", NULL);
+	edge_expect(r, "", "HTTP/1.1 503", NULL);
 	for (int i = 0; i < 4; i++)
 		(void)close(fd[i]);
 }
@@ -540,12 +418,12 @@ static void
 an_answer_outlives_the_order_to_stop(void **state)
 {
 	static const char text[] = "GET /stop HTTP/1.1\r\n" HOST "\r\n";
-	struct rig *r = *state;
-	int fd = dial(r);
+	struct edge *r = *state;
+	int fd = edge_dial(r);
 	struct buf b;
 
 	buf_init(&b, 10000);
-	talk(r, fd, text, sizeof(text) - 1, NULL, &b);
+	edge_talk(r, fd, text, sizeof(text) - 1, NULL, &b);
 	assert_non_null(strstr(b.data, "\r\n\r\nhello"));
 	buf_fini(&b);
 	(void)close(fd);
@@ -557,15 +435,15 @@ open_ends(void **state)
 {
 	static const char hold_[] = "GET /hold?token=secret HTTP/1.1\r\n" HOST "\r\n";
 	static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST UPGRADE "\r\n";
-	struct rig *r = *state;
+	struct edge *r = *state;
 	struct buf b;
-	int half = dial(r), held = dial(r), ws = dial(r);
+	int half = edge_dial(r), held = edge_dial(r), ws = edge_dial(r);
 
 	buf_init(&b, 10000);
 	assert_int_equal(write(half, "GET", 3), 3);
 	assert_int_equal(write(held, hold_, sizeof(hold_) - 1), sizeof(hold_) - 1);
-	run(r);
-	talk(r, ws, upgrade, sizeof(upgrade) - 1, "\r\n\r\n", &b);
+	edge_run(r);
+	edge_talk(r, ws, upgrade, sizeof(upgrade) - 1, "\r\n\r\n", &b);
 	assert_int_equal(gw_server_connections(r->server), 3);
 	gw_server_drain(r->server);
 	gw_server_close_all(r->server);
@@ -609,15 +487,15 @@ a_large_message_goes_in_fragments(void **state)
 	static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST UPGRADE "\r\n";
 	static const char big[] = "\x81\x83\0\0\0\0big";
 	static char got[BIG];
-	struct rig *r = *state;
-	int fd = dial(r);
+	struct edge *r = *state;
+	int fd = edge_dial(r);
 	size_t frames;
 	struct buf b;
 
 	buf_init(&b, 1 << 20);
-	talk(r, fd, upgrade, strlen(upgrade), "\r\n\r\n", &b);
+	edge_talk(r, fd, upgrade, strlen(upgrade), "\r\n\r\n", &b);
 	buf_consume(&b, b.len);
-	talk(r, fd, big, sizeof(big) - 1, "\x81\x01<", &b);
+	edge_talk(r, fd, big, sizeof(big) - 1, "\x81\x01<", &b);
 	assert_int_equal(unframe(&b, got, sizeof(got), &frames), BIG);
 	assert_true(frames > 1);
 	for (size_t i = 0; i < BIG; i++)

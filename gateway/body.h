@@ -1,0 +1,23 @@
+/* gateway/body.h - EDGE, private: a request's body, kept until it is whole, or handed to a dialect
+ * in pieces as it comes (gateway/dialect.h).
+ */
+#ifndef GW_BODY_H
+#define GW_BODY_H
+
+#include <stdbool.h>
+
+struct gw_http;
+
+/* The head of x is admitted: ask the dialect, at once or when the body is whole. */
+void gw_body_begin(struct gw_http *x);
+
+/* Use what is in x->c->in, which is not empty, for the body of x. */
+void gw_body_read(struct gw_http *x);
+
+/* The last byte was read. */
+bool gw_body_is_read(const struct gw_http *x);
+
+/* The dialect has all pieces: tell it. */
+void gw_body_end(struct gw_http *x);
+
+#endif /* GW_BODY_H */
