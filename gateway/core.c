@@ -294,3 +294,9 @@ gw_core_kernelspecs(const struct gw_core *core)
 	km_spec_each(core->specs, add_spec, list);
 	return list;
 }
+
+void
+gw_core_unmet_versions(const struct gw_core *core, const json_t *env, struct buf *ret)
+{
+	gw_language_unmet(core->languages, core->specs, env, ret);
+}

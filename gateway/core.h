@@ -11,6 +11,7 @@
 #include "gateway/config.h"
 #include "wire/base/list.h"
 
+struct buf;
 struct err;
 struct gw_auth;
 struct gw_exec;
@@ -23,7 +24,7 @@ struct km_reaper;
 struct km_spec_path;
 struct loop;
 
-/* Open to core files only, but for the fields that dialects read: lp, cfg, auth. */
+/* Open to core files only, but for the fields that dialects read: lp, cfg, auth, languages. */
 struct gw_core {
 	struct loop *lp;             /* borrowed */
 	const struct gw_config *cfg; /* borrowed; replaced by a reload */
@@ -73,5 +74,8 @@ void gw_core_time(uint64_t msec, char out[32]);
 /* Read-only access to the kernelspecs, for dialects that list them: array of objects name,
  * display_name, language; owned by the caller. */
 json_t *gw_core_kernelspecs(const struct gw_core *core);
+
+/* Which versions of languages env asks for in vain: see gw_language_unmet(). */
+void gw_core_unmet_versions(const struct gw_core *core, const json_t *env, struct buf *ret);
 
 #endif /* GW_CORE_H */

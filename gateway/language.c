@@ -9,6 +9,7 @@
 #include "kernelmgr/spec.h"
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
+#include "wire/base/log.h"
 #include "wire/base/mem.h"
 #include "wire/json_put.h"
 
@@ -74,6 +75,7 @@ struct search {
 	char best[256];   /* kernelspec's name, "": none */
 	char version[64]; /* its */
 	struct buf there; /* what there is, for the error */
+	bool unnamed;     /* as versions only */
 };
 
 static void
@@ -85,7 +87,8 @@ consider(void *arg, const struct km_spec *spec)
 
 	if (gw_language_of(s->t, spec) != s->row)
 		return;
-	(void)buf_printf(&s->there, "%s%s (%s)", s->there.len > 0 ? ", " : "", spec->name,
+	(void)buf_printf(&s->there, s->unnamed ? "%s%.0s%s" : "%s%s (%s)",
+	                 s->there.len > 0 ? ", " : "", spec->name,
 	                 have[0] != '\0' ? have : "version not known");
 	if (s->want != NULL && !version_fits(s->want, have))
 		return;
@@ -142,6 +145,36 @@ gw_language_choose(const struct gw_languages *t, const struct km_spec_path *path
 	if (rc == -ENOENT && km_spec_find_language(path, name, spec, &ignored) == 0)
 		rc = 0;
 	return rc;
+}
+
+static void
+put_unmet(const struct gw_languages *t, const struct km_spec_path *path,
+          const struct gw_language *row, const char *want, struct buf *ret)
+{
+	struct search s = {.t = t, .row = row, .want = want, .unnamed = true};
+	char safe[LOG_SAFE_MAX];
+
+	buf_init(&s.there, 4096);
+	km_spec_each(path, consider, &s);
+	if (s.best[0] == '\0')
+		(void)buf_printf(ret, "%s%s=%s (installed: %s)", ret->len > 0 ? ", " : "",
+		                 row->version_env, log_safe(want, strlen(want), safe),
+		                 s.there.len > 0 ? s.there.data : "none");
+	buf_fini(&s.there);
+}
+
+void
+gw_language_unmet(const struct gw_languages *t, const struct km_spec_path *path,
+                  const json_t *env, struct buf *ret)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const char *name = t->row[i].version_env;
+		const char *want =
+		    name != NULL ? json_string_value(json_object_get(env, name)) : NULL;
+
+		if (want != NULL && want[0] != '\0')
+			put_unmet(t, path, &t->row[i], want, ret);
+	}
 }
 
 /* --- code around a run -------------------------------------------------------------------- */

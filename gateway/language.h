@@ -65,6 +65,11 @@ int gw_language_choose(const struct gw_languages *t, const struct km_spec_path *
                        const char *name, const json_t *env, struct km_spec **spec,
                        struct err *err);
 
+/* Append which versions env asks for that are not installed, as
+ * "GO_VERSION=1.24 (installed: 1.26.6), ..."; nothing where there are none. */
+void gw_language_unmet(const struct gw_languages *t, const struct km_spec_path *path,
+                       const json_t *env, struct buf *ret);
+
 /* The row for a kernelspec that was found by its own name: by that, else by its language; NULL:
  * none. */
 const struct gw_language *gw_language_of(const struct gw_languages *t,

@@ -206,6 +206,8 @@ gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec)
 	if (msec == 0 || strcmp(sb->id.id, GW_SANDBOX_DEFAULT) == 0)
 		return;
 	gw_core_time(msec, sb->ends);
+	sb->span_ms = msec;
+	sb->due_ms = loop_now_ms(sb->core->lp) + msec;
 	if (!sb->paused)
 		sb->expiry = loop_timer_new(sb->core->lp, msec, on_expiry, sb);
 }
@@ -213,6 +215,13 @@ gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec)
 void
 gw_sandbox_pause(struct gw_sandbox *sb)
 {
+	if (!sb->paused) {
+		uint64_t now = loop_now_ms(sb->core->lp);
+
+		sb->left_ms = sb->due_ms > now ? sb->due_ms - now : sb->span_ms;
+		if (sb->expiry == NULL)
+			sb->left_ms = 0;
+	}
 	sb->paused = true;
 	stop_clock(sb);
 }

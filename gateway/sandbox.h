@@ -46,6 +46,9 @@ struct gw_sandbox {
 	char created[32];
 	char ends[32];             /* when it is deleted, RFC 3339; "": never */
 	struct loop_timer *expiry; /* or NULL: never */
+	uint64_t due_ms;           /* when, in the loop's time */
+	uint64_t span_ms;          /* the time it was given last */
+	uint64_t left_ms;          /* of a paused one: what it had left, 0: for ever */
 	struct list contexts;      /* gw_ctx, oldest first */
 };
 
@@ -85,7 +88,8 @@ void gw_sandbox_start(struct gw_sandbox *sb);
 void gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec);
 
 /* Stop its clock and let no new context in (its kernels and what runs there stay), and go on
- * with msec to live (0: for ever).  Pausing a paused one is fine. */
+ * with msec to live (0: for ever), which may be its left_ms: one that was paused because its time
+ * was over has all of that time left again.  Pausing a paused one is fine. */
 void gw_sandbox_pause(struct gw_sandbox *sb);
 void gw_sandbox_resume(struct gw_sandbox *sb, uint64_t msec);
 
