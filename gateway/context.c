@@ -467,6 +467,12 @@ gw_ctx_running(const struct gw_ctx *c)
 	return ex != NULL && ex->state != GW_EXEC_QUEUED ? ex : NULL;
 }
 
+struct gw_exec *
+gw_ctx_first(const struct gw_ctx *c)
+{
+	return first(c);
+}
+
 const char *
 gw_ctx_state(const struct gw_ctx *c)
 {
@@ -513,6 +519,12 @@ bool
 gw_ctx_is_hidden(const struct gw_ctx *c)
 {
 	return c->hidden;
+}
+
+bool
+gw_ctx_speaks(const struct gw_ctx *c, const char *language)
+{
+	return strcmp(c->language, canonical(c->core, language)) == 0;
 }
 
 struct gw_sandbox *

@@ -114,6 +114,8 @@ const char *gw_ctx_cwd(const struct gw_ctx *c);
 const char *gw_ctx_created(const struct gw_ctx *c);
 bool gw_ctx_is_default(const struct gw_ctx *c);
 bool gw_ctx_is_hidden(const struct gw_ctx *c);
+/* True if language, or the alias of one, is what it was made for. */
+bool gw_ctx_speaks(const struct gw_ctx *c, const char *language);
 struct gw_sandbox *gw_ctx_sandbox(const struct gw_ctx *c);
 /* "none" when no kernel runs, else the name of its state. */
 const char *gw_ctx_state(const struct gw_ctx *c);
@@ -121,6 +123,8 @@ const char *gw_ctx_state(const struct gw_ctx *c);
 bool gw_ctx_is_active(const struct gw_ctx *c);
 /* The execution that its kernel works on, or NULL; borrowed. */
 struct gw_exec *gw_ctx_running(const struct gw_ctx *c);
+/* The same, or where its kernel is not ready yet the one that comes first then. */
+struct gw_exec *gw_ctx_first(const struct gw_ctx *c);
 /* Its kernel if it answers, or NULL; borrowed. */
 struct km_kernel *gw_ctx_kernel(const struct gw_ctx *c);
 

@@ -17,6 +17,7 @@
 
 struct err;
 struct gw_core;
+struct gw_ctx;
 struct gw_sandbox;
 
 /* --- common (osb.c) -------------------------------------------------------------------------- */
@@ -43,6 +44,20 @@ json_t *gw_osb_object(struct gw_http *x, const char *body, size_t len, bool empt
 
 /* Milliseconds since 1970, for events. */
 int64_t gw_osb_now(void);
+
+/* --- contexts (osb_context.c) ---------------------------------------------------------------- */
+
+/* The context of sb with that id, unless it is a bash session's; NULL: none. */
+struct gw_ctx *gw_osb_context(struct gw_sandbox *sb, const char *id);
+
+/* Answer x with why gw_ctx_new() or gw_ctx_default() made none for language; what was tried is how
+ * the message begins. */
+void gw_osb_context_fail(struct gw_core *core, struct gw_http *x, const char *what,
+                         const char *language, int rc, const struct err *err);
+
+/* Read the string that o has as key; what is null or absent is NULL.  *ret is borrowed from o.
+ * False: answered with 400. */
+bool gw_osb_string(struct gw_http *x, const json_t *o, const char *key, const char **ret);
 
 /* --- handlers -------------------------------------------------------------------------------- */
 

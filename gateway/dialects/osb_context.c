@@ -1,47 +1,240 @@
-/* gateway/dialects/osb_context.c - see gateway/dialects/osb.h. */
+/* gateway/dialects/osb_context.c - /code/contexts: those of one sandbox.
+ *
+ * Bash sessions are contexts as well, but not among these: see osb_session.c.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/context.h"
+#include "gateway/core.h"
 #include "gateway/dialects/osb.h"
+#include "gateway/language.h"
+#include "gateway/sandbox.h"
+#include "gateway/status.h"
+#include "wire/base/err.h"
+#include "wire/base/mem.h"
+
+/* --- shared with /code ---------------------------------------------------------------------- */
+
+struct gw_ctx *
+gw_osb_context(struct gw_sandbox *sb, const char *id)
+{
+	struct gw_ctx *c = gw_ctx_find(sb, id);
+
+	return c != NULL && !gw_ctx_is_hidden(c) ? c : NULL;
+}
+
+void
+gw_osb_context_fail(struct gw_core *core, struct gw_http *x, const char *what,
+                    const char *language, int rc, const struct err *err)
+{
+	if (rc == -ENOENT && language != NULL &&
+	    gw_languages_find(core->languages, language) == NULL)
+		gw_osb_fail(x, 500, GW_OSB_RUNTIME, "%s unknown language: %.64s", what,
+		            language);
+	else
+		gw_osb_fail(x, rc == -ENOENT ? 500 : gw_status_http(rc), GW_OSB_RUNTIME,
+		            "%s %s", what, err->text);
+}
+
+bool
+gw_osb_string(struct gw_http *x, const json_t *o, const char *key, const char **ret)
+{
+	const json_t *v = json_object_get(o, key);
+
+	*ret = json_string_value(v);
+	if (v == NULL || json_is_null(v) || *ret != NULL)
+		return true;
+	gw_osb_fail(x, 400, GW_OSB_BAD_BODY, "error parsing request: %s is not a string", key);
+	return false;
+}
+
+static json_t *
+context_json(const struct gw_ctx *c)
+{
+	return json_pack("{s:s, s:s}", "id", gw_ctx_id(c), "language", gw_ctx_language(c));
+}
+
+/* --- creation, answered when the kernel is ready -------------------------------------------- */
+
+struct wait {
+	struct gw_http *x;
+	struct gw_ctx *ctx; /* borrowed */
+	struct gw_ctx_wait ready;
+};
+
+static void
+wait_free(struct wait *w)
+{
+	gw_ctx_wait_cancel(&w->ready);
+	mem_free(w);
+}
+
+static void
+on_ready(void *arg, int status, const char *why)
+{
+	struct wait *w = arg;
+
+	if (status != 0)
+		gw_osb_fail(w->x, 500, GW_OSB_RUNTIME, "error creating context %s", why);
+	else
+		gw_http_reply_json(w->x, 200, context_json(w->ctx));
+	wait_free(w);
+}
+
+/* The client left.  The context goes with it: nobody knows its id. */
+static void
+on_closed(void *arg)
+{
+	struct wait *w = arg;
+	struct gw_ctx *c = w->ctx;
+
+	wait_free(w);
+	gw_ctx_delete(c);
+}
+
+static const struct gw_http_ops wait_ops = {.closed = on_closed};
+
+static void
+reply_when_ready(struct gw_http *x, struct gw_ctx *c)
+{
+	struct wait *w = mem_new(sizeof(*w));
+
+	w->x = x;
+	w->ctx = c;
+	list_init(&w->ready.node);
+	gw_ctx_set_provisional(c);
+	gw_http_set_ops(x, &wait_ops, w);
+	gw_ctx_wait(c, &w->ready, on_ready, w);
+}
+
+static void
+create(struct gw_sandbox *sb, struct gw_http *x, const char *language, const char *cwd)
+{
+	const struct gw_ctx_request rq = {.language = language, .cwd = cwd};
+	struct gw_ctx *c;
+	struct err err;
+	int rc = gw_ctx_new(sb, &rq, &c, &err);
+
+	if (rc == 0)
+		reply_when_ready(x, c);
+	else
+		gw_osb_context_fail(sb->core, x, "error creating context", language, rc, &err);
+}
 
 void
 gw_osb_context_create(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	(void)core;
-	(void)body;
-	(void)len;
-	gw_osb_fail(x, 501, GW_OSB_UNSUPPORTED, "not served yet");
+	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
+	const char *language, *cwd;
+	json_t *o;
+
+	if (sb == NULL)
+		return;
+	o = gw_osb_object(x, body, len, false);
+	if (o == NULL)
+		return;
+	if (gw_osb_string(x, o, "language", &language) && gw_osb_string(x, o, "cwd", &cwd))
+		create(sb, x, language, cwd);
+	json_decref(o);
+}
+
+/* --- lists ---------------------------------------------------------------------------------- */
+
+/* True if c is one that a client asks for by this language; NULL or "": any. */
+static bool
+is_wanted(const struct gw_ctx *c, const char *language)
+{
+	return !gw_ctx_is_hidden(c) &&
+	       (language == NULL || language[0] == '\0' || gw_ctx_speaks(c, language));
 }
 
 void
 gw_osb_context_list(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	(void)core;
-	(void)body;
-	(void)len;
-	gw_osb_fail(x, 501, GW_OSB_UNSUPPORTED, "not served yet");
-}
+	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
+	json_t *all;
+	struct list *it;
+	struct list *tmp;
 
-void
-gw_osb_context_get(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
-{
-	(void)core;
 	(void)body;
 	(void)len;
-	gw_osb_fail(x, 501, GW_OSB_UNSUPPORTED, "not served yet");
-}
+	if (sb == NULL)
+		return;
+	all = json_array();
+	list_each (it, tmp, &sb->contexts) {
+		const struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
-void
-gw_osb_context_delete(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
-{
-	(void)core;
-	(void)body;
-	(void)len;
-	gw_osb_fail(x, 501, GW_OSB_UNSUPPORTED, "not served yet");
+		if (is_wanted(c, gw_http_query(x, "language")))
+			json_array_append_new(all, context_json(c));
+	}
+	gw_http_reply_json(x, 200, all);
 }
 
 void
 gw_osb_contexts_delete(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	(void)core;
+	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
+	const char *language = gw_http_query(x, "language");
+	struct list *it;
+	struct list *tmp;
+
 	(void)body;
 	(void)len;
-	gw_osb_fail(x, 501, GW_OSB_UNSUPPORTED, "not served yet");
+	if (sb == NULL)
+		return;
+	if (language == NULL || language[0] == '\0') {
+		gw_osb_fail(x, 400, GW_OSB_BAD_QUERY, "missing query parameter 'language'");
+		return;
+	}
+	list_each (it, tmp, &sb->contexts) {
+		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
+
+		if (is_wanted(c, language))
+			gw_ctx_delete(c);
+	}
+	gw_http_reply(x, 200, NULL, "", 0);
+}
+
+/* --- one ------------------------------------------------------------------------------------ */
+
+/* The context of the path, or NULL: answered. */
+static struct gw_ctx *
+named(struct gw_core *core, struct gw_http *x)
+{
+	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
+	const char *id = gw_http_param(x, "id");
+	struct gw_ctx *c;
+
+	if (sb == NULL)
+		return NULL;
+	c = gw_osb_context(sb, id);
+	if (c == NULL)
+		gw_osb_fail(x, 404, GW_OSB_NO_CONTEXT, "context %.200s not found", id);
+	return c;
+}
+
+void
+gw_osb_context_get(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	const struct gw_ctx *c = named(core, x);
+
+	(void)body;
+	(void)len;
+	if (c != NULL)
+		gw_http_reply_json(x, 200, context_json(c));
+}
+
+void
+gw_osb_context_delete(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	struct gw_ctx *c = named(core, x);
+
+	(void)body;
+	(void)len;
+	if (c == NULL)
+		return;
+	gw_ctx_delete(c);
+	gw_http_reply(x, 200, NULL, "", 0);
 }

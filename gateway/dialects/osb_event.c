@@ -13,16 +13,16 @@ put(struct buf *b, const char *text)
 	return buf_append(b, text, strlen(text));
 }
 
+static struct wire_slice
+slice(const char *text)
+{
+	return (struct wire_slice){text, strlen(text)};
+}
+
 static int
 put_string(struct buf *b, struct wire_slice text)
 {
 	return wire_json_put_string(b, text, WIRE_JSON_LINES);
-}
-
-static int
-put_text(struct buf *b, const char *text)
-{
-	return put_string(b, (struct wire_slice){text, strlen(text)});
 }
 
 /* End an event that began at the length before; rc is of what was put since.  No half event
@@ -43,13 +43,13 @@ end(struct buf *b, size_t before, int rc, int64_t now)
 int
 gw_osb_put_init(struct buf *b, int64_t now, const char *id)
 {
-	return gw_osb_put_text(b, now, "init", (struct wire_slice){id, strlen(id)});
+	return gw_osb_put_text(b, now, "init", slice(id));
 }
 
 int
 gw_osb_put_ping(struct buf *b, int64_t now)
 {
-	return gw_osb_put_text(b, now, "ping", (struct wire_slice){"pong", 4});
+	return gw_osb_put_text(b, now, "ping", slice("pong"));
 }
 
 int
@@ -121,15 +121,22 @@ int
 gw_osb_put_error(struct buf *b, int64_t now, const char *name, const char *value,
                  const json_t *traceback)
 {
+	return gw_osb_put_raised(b, now, name, slice(value), traceback);
+}
+
+int
+gw_osb_put_raised(struct buf *b, int64_t now, const char *name, struct wire_slice value,
+                  const json_t *traceback)
+{
 	size_t before = b->len;
 	int rc = put(b, "{\"type\":\"error\",\"error\":{\"ename\":");
 
 	if (rc == 0)
-		rc = put_text(b, name);
+		rc = put_string(b, slice(name));
 	if (rc == 0)
 		rc = put(b, ",\"evalue\":");
 	if (rc == 0)
-		rc = put_text(b, value);
+		rc = put_string(b, value);
 	if (rc == 0)
 		rc = put(b, ",\"traceback\":");
 	if (rc == 0)

@@ -26,6 +26,9 @@ int gw_osb_put_result(struct buf *b, int64_t now, const json_t *bundle);
 /* traceback: array of strings, or NULL: none */
 int gw_osb_put_error(struct buf *b, int64_t now, const char *name, const char *value,
                      const json_t *traceback);
+/* The same where value may hold NULs. */
+int gw_osb_put_raised(struct buf *b, int64_t now, const char *name, struct wire_slice value,
+                      const json_t *traceback);
 int gw_osb_put_complete(struct buf *b, int64_t now, uint64_t elapsed_ms);
 
 #endif /* GW_OSB_EVENT_H */
