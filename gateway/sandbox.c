@@ -9,6 +9,7 @@
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/files.h"
+#include "gateway/fs.h"
 #include "gateway/metrics.h"
 #include "wire/base/err.h"
 #include "wire/base/loop.h"
@@ -233,6 +234,16 @@ gw_sandbox_resume(struct gw_sandbox *sb, uint64_t msec)
 	gw_sandbox_set_timeout(sb, msec);
 }
 
+int
+gw_sandbox_fs(struct gw_sandbox *sb, struct gw_fs **ret, struct err *err)
+{
+	int rc = sb->fs != NULL ? 0 : gw_fs_new(sb->folder, sb->home, &sb->fs, err);
+
+	if (rc == 0)
+		*ret = sb->fs;
+	return rc;
+}
+
 void
 gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 {
@@ -247,6 +258,7 @@ gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 	mem_free(sb->name);
 	mem_free(sb->image);
 	mem_free(sb->home);
+	gw_fs_release(sb->fs);
 	gw_home_release(sb->folder);
 	mem_free(sb);
 }

@@ -14,6 +14,7 @@
 
 struct err;
 struct gw_core;
+struct gw_fs;
 struct loop_timer;
 
 #define GW_SANDBOX_DEFAULT "default" /* its id */
@@ -50,6 +51,7 @@ struct gw_sandbox {
 	uint64_t span_ms;          /* the time it was given last */
 	uint64_t left_ms;          /* of a paused one: what it had left, 0: for ever */
 	struct list contexts;      /* gw_ctx, oldest first */
+	struct gw_fs *fs;          /* NULL until it is asked for */
 };
 
 struct gw_sandbox_request {
@@ -86,6 +88,9 @@ void gw_sandbox_start(struct gw_sandbox *sb);
 /* Delete (or pause) it msec from now, whatever was said before; 0: never.  No effect on the default
  * sandbox, which stays. */
 void gw_sandbox_set_timeout(struct gw_sandbox *sb, uint64_t msec);
+
+/* Its files (gateway/fs.h).  Returns 0 with *ret borrowed, until it goes: hold it. */
+int gw_sandbox_fs(struct gw_sandbox *sb, struct gw_fs **ret, struct err *err);
 
 /* Stop its clock and let no new context in (its kernels and what runs there stay), and go on
  * with msec to live (0: for ever), which may be its left_ms: one that was paused because its time
