@@ -47,7 +47,7 @@ static const struct key keys[] = {
 	 "Output of one background command that is kept"},
 	{"drain_ms", T_NUMBER, AT(drain_ms), "30000", 0, FOREVER, NULL, false,
 	 "After SIGTERM, executions may run this long before they are ended"},
-	{"e2b_domain", T_STRING, AT(e2b_domain), "", 0, 0, NULL, false,
+	{"e2b_domain", T_STRING, AT(e2b_domain), "", 0, 0, NULL, true,
 	 "Domain told to E2B's clients: 49999-SANDBOX.DOMAIN must lead here; empty: none is told"},
 	{"event_high_bytes", T_NUMBER, AT(event_high_bytes), "1048576", 65536, 1024 * MIB, NULL, false,
 	 "A client this far behind makes the kernel wait"},

@@ -303,6 +303,7 @@ open_server(struct app *a, struct err *err)
 	    .listen = (const char *const *)c->listen,
 	    .allow_origins = (const char *const *)c->allow_origins,
 	    .allow_hosts = (const char *const *)c->allow_hosts,
+	    .domain = c->e2b_domain,
 	    .max_body_bytes = c->max_body_bytes,
 	    .max_message_bytes = c->max_message_bytes,
 	    .max_header_bytes = c->max_header_bytes,

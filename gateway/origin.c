@@ -82,6 +82,16 @@ is_localhost(const char *name)
 	       (len > 10 && strcmp(name + len - 10, ".localhost") == 0);
 }
 
+/* domain is a name or name:port. */
+static bool
+is_below(const char *name, const char *domain)
+{
+	size_t len = strlen(name), below = domain != NULL ? strcspn(domain, ":") : 0;
+
+	return below > 0 && len > below + 1 && name[len - below - 1] == '.' &&
+	       strncasecmp(name + len - below, domain, below) == 0;
+}
+
 static bool
 listed(const char *const *list, const char *what)
 {
@@ -100,8 +110,8 @@ gw_origin_host_ok(const struct gw_origin_rules *r, const char *host)
 		return false;
 	return is_localhost(a.name) || gw_origin_is_loopback(a.name) ||
 	       (r->own != NULL && strcasecmp(r->own, a.name) == 0) ||
-	       (r->any_literal && is_literal(a.name)) || listed(r->allow_hosts, a.name) ||
-	       listed(r->allow_hosts, host);
+	       (r->any_literal && is_literal(a.name)) || is_below(a.name, r->domain) ||
+	       listed(r->allow_hosts, a.name) || listed(r->allow_hosts, host);
 }
 
 /* Cut "scheme://host:port" and fill in the port that its scheme implies. */

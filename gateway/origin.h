@@ -14,6 +14,8 @@ struct gw_origin_rules {
 	const char *own;                /* the listener's address, without brackets */
 	const char *const *allow_hosts; /* NULL-terminated or NULL; "*" any */
 	const char *const *allow_origins;
+	const char
+	    *domain; /* names below it will do; a port in it is not looked at; NULL: none */
 };
 
 /* host is a Host header: name, name:port, [v6] or [v6]:port. */

@@ -187,6 +187,7 @@ name_listener(struct gw_listener *l)
 	    .own = l->own,
 	    .allow_hosts = l->s->cfg.allow_hosts,
 	    .allow_origins = l->s->cfg.allow_origins,
+	    .domain = l->s->cfg.domain,
 	};
 }
 

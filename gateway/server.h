@@ -28,6 +28,7 @@ struct gw_server_config {
 	const char *const
 	    *allow_origins;             /* further origins; "*" any; NULL-terminated; copied */
 	const char *const *allow_hosts; /* further Host names; the same */
+	const char *domain;             /* Host names below it too; NULL: none; borrowed */
 	size_t max_body_bytes;
 	size_t max_message_bytes; /* one WebSocket message from a client */
 	size_t max_header_bytes;

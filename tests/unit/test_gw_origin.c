@@ -64,6 +64,33 @@ beyond_loopback_any_address_will_do(void **state)
 }
 
 static void
+names_below_a_domain(void **state)
+{
+	static const struct gw_origin_rules named = {.domain = "Boxes.example"};
+	static const struct gw_origin_rules with_port = {.domain = "boxes.example:8443"};
+	static const char *const good[] = {"49999-abc.boxes.example", "a.b.BOXES.example:8443",
+	                                   "x.boxes.example.:1"};
+	static const char *const bad[] = {"boxes.example",
+	                                  ".boxes.example",
+	                                  "x.example",
+	                                  "xboxes.example",
+	                                  "49999-abc.boxes.example.evil",
+	                                  "a.boxes.examplf"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (!gw_origin_host_ok(&named, good[i]) ||
+		    !gw_origin_host_ok(&with_port, good[i]))
+			fail_msg("refused %s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (gw_origin_host_ok(&named, bad[i]) || gw_origin_host_ok(&with_port, bad[i]))
+			fail_msg("allowed %s", bad[i]);
+	assert_false(gw_origin_host_ok(&(struct gw_origin_rules){.domain = ""}, "x.example"));
+	assert_false(
+	    gw_origin_host_ok(&(struct gw_origin_rules){.domain = ":80"}, "x.example"));
+}
+
+static void
 pages(void **state)
 {
 	static const struct {
@@ -114,6 +141,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(host_names),
 	    cmocka_unit_test(beyond_loopback_any_address_will_do),
+	    cmocka_unit_test(names_below_a_domain),
 	    cmocka_unit_test(pages),
 	    cmocka_unit_test(loopback_addresses),
 	};
