@@ -10,6 +10,7 @@
 #include "gateway/auth.h"
 #include "gateway/dialect.h"
 #include "gateway/metrics.h"
+#include "wire/base/err.h"
 #include "wire/base/log.h"
 #include "wire/base/mem.h"
 
@@ -30,6 +31,7 @@ gw_request_free(struct gw_request *r)
 		return;
 	gw_route_match_fini(&r->match);
 	gw_head_fini(&r->head);
+	mem_free(r->query);
 	mem_free(r->self);
 	mem_free(r->token_sandbox);
 	mem_free(r->subprotocol);
@@ -127,15 +129,32 @@ is_known_method(const char *method)
 }
 
 static bool
+read_query(struct gw_request *r, struct gw_request_refusal *ret)
+{
+	const size_t max = gw_uri_query_max(r->head.query);
+	struct err err;
+	int n;
+
+	if (r->head.query[0] == '\0')
+		return true;
+	if (max > GW_REQUEST_QUERY_MAX)
+		return refuse(ret, 400, "too many query parameters: at most %d",
+		              GW_REQUEST_QUERY_MAX);
+	r->query = mem_new(max * sizeof(*r->query));
+	n = gw_uri_query(r->head.query, r->query, &err);
+	if (n < 0)
+		return refuse(ret, 400, "malformed query string: %s", err.text);
+	r->query_n = (size_t)n;
+	return true;
+}
+
+static bool
 find_route(struct gw_request *r, const struct gw_request_policy *p,
            struct gw_request_refusal *ret)
 {
 	const struct gw_head *h = &r->head;
-	int n = gw_uri_query(r->head.query, r->query, GW_REQUEST_QUERY_MAX), rc;
+	int rc;
 
-	if (n < 0)
-		return refuse(ret, 400, "malformed query string");
-	r->query_n = (size_t)n;
 	if (!is_known_method(h->method))
 		return refuse(ret, 501, "unknown method");
 	rc = gw_route_find(p->routes, h->websocket ? "WS" : h->method, h->path, has_header, r,
@@ -334,8 +353,9 @@ gw_request_admit(struct gw_request *r, const struct gw_request_policy *p,
 {
 	r->owner = gw_route_owner(p->routes, r->head.path);
 	name_self(r);
-	return check_host(r, p, ret) && check_origin(r, p, ret) && find_route(r, p, ret) &&
-	       check_access(r, p->auth, ret) && (!r->head.websocket || check_websocket(r, ret));
+	return check_host(r, p, ret) && check_origin(r, p, ret) && read_query(r, ret) &&
+	       find_route(r, p, ret) && check_access(r, p->auth, ret) &&
+	       (!r->head.websocket || check_websocket(r, ret));
 }
 
 bool

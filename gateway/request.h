@@ -13,7 +13,7 @@
 #include "gateway/route.h"
 #include "gateway/uri.h"
 
-#define GW_REQUEST_QUERY_MAX 64
+#define GW_REQUEST_QUERY_MAX 1024 /* a list of files is one parameter each */
 
 struct gw_auth;
 struct gw_dialect;
@@ -22,8 +22,8 @@ struct gw_request {
 	struct gw_head head;
 	struct gw_route_match match;
 	size_t query_n;
-	struct gw_uri_pair query[GW_REQUEST_QUERY_MAX];
-	char *self;          /* "http://host:port", as the client named us */
+	struct gw_uri_pair *query; /* owned; may be NULL without any */
+	char *self;                /* "http://host:port", as the client named us */
 	const char *foreign; /* an allowed Origin that is not self: CORS headers are due */
 	char *token_sandbox; /* the one sandbox its token is good for, or NULL */
 	char *subprotocol;   /* to echo on an upgrade, or NULL */

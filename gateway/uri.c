@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "wire/base/err.h"
+#include "wire/base/log.h"
 #include "wire/base/utf8.h"
 
 static int
@@ -19,11 +21,13 @@ hex(char c)
 	return -1;
 }
 
-int
-gw_uri_decode(char *s, size_t len, bool plus)
+/* Returns the new length, or -EINVAL with what is wrong in *ret_why. */
+static int
+decode(char *s, size_t len, bool plus, const char **ret_why)
 {
 	size_t out = 0;
 
+	*ret_why = "has a malformed percent-encoding";
 	if (len > INT_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < len; i++) {
@@ -39,15 +43,50 @@ gw_uri_decode(char *s, size_t len, bool plus)
 		i += 2;
 	}
 	s[out] = '\0';
-	if (memchr(s, '\0', out) != NULL || !utf8_valid(s, out))
+	*ret_why = "has a zero byte";
+	if (memchr(s, '\0', out) != NULL)
 		return -EINVAL;
-	return (int)out;
+	*ret_why = "is no UTF-8 text";
+	return utf8_valid(s, out) ? (int)out : -EINVAL;
 }
 
 int
-gw_uri_query(char *query, struct gw_uri_pair *ret, size_t max)
+gw_uri_decode(char *s, size_t len, bool plus)
 {
-	size_t n = 0;
+	const char *why;
+
+	return decode(s, len, plus, &why);
+}
+
+/* Decode one pair, whose strings end with a NUL. */
+static int
+decode_pair(char *name, char *value, struct err *err)
+{
+	char safe[LOG_SAFE_MAX];
+	const char *why;
+
+	if (decode(name, strlen(name), true, &why) < 0)
+		return err_set(err, -EINVAL, "the name of a parameter %s", why);
+	if (decode(value, strlen(value), true, &why) < 0)
+		return err_set(err, -EINVAL, "the value of '%.60s' %s",
+		               log_safe(name, strlen(name), safe), why);
+	return 0;
+}
+
+size_t
+gw_uri_query_max(const char *query)
+{
+	size_t n = 1;
+
+	for (; (query = strchr(query, '&')) != NULL; query++)
+		n++;
+	return n;
+}
+
+int
+gw_uri_query(char *query, struct gw_uri_pair *ret, struct err *err)
+{
+	int n = 0, rc;
 	char *next;
 
 	for (char *p = query; p != NULL && *p != '\0'; p = next) {
@@ -59,19 +98,17 @@ gw_uri_query(char *query, struct gw_uri_pair *ret, size_t max)
 		*end = '\0';
 		if (end == p)
 			continue;
-		if (n == max)
-			return -EINVAL;
 		eq = strchr(p, '=');
 		if (eq != NULL)
 			*eq++ = '\0';
 		else
 			eq = end;
-		if (gw_uri_decode(p, strlen(p), true) < 0 ||
-		    gw_uri_decode(eq, (size_t)(end - eq), true) < 0)
-			return -EINVAL;
+		rc = decode_pair(p, eq, err);
+		if (rc < 0)
+			return rc;
 		ret[n++] = (struct gw_uri_pair){.name = p, .value = eq};
 	}
-	return (int)n;
+	return n;
 }
 
 const char *

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct err;
+
 struct gw_uri_pair {
 	const char *name;
 	const char *value;
@@ -18,8 +20,10 @@ struct gw_uri_pair {
 int gw_uri_decode(char *s, size_t len, bool plus);
 
 /* Cut "a=1&b=2" into decoded pairs, in place; a name without '=' has the value "".  Returns how
- * many were written, or -EINVAL (bad encoding, or more than max). */
-int gw_uri_query(char *query, struct gw_uri_pair *ret, size_t max);
+ * many were written, at most as many as gw_uri_query_max() says; or -EINVAL with err saying which
+ * one is malformed, and how. */
+int gw_uri_query(char *query, struct gw_uri_pair *ret, struct err *err);
+size_t gw_uri_query_max(const char *query);
 
 /* The value of the first pair called name, or NULL. */
 const char *gw_uri_find(const struct gw_uri_pair *pairs, size_t n, const char *name);

@@ -18,6 +18,7 @@
 #include "gateway/uri.h"
 #include "tests/fuzz/fuzz.h"
 #include "wire/base/buf.h"
+#include "wire/base/err.h"
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"
 
@@ -149,13 +150,17 @@ fuzz_chunks(const char *text, size_t size)
 static void
 fuzz_query(char *text)
 {
-	struct gw_uri_pair pairs[GW_REQUEST_QUERY_MAX];
-	int n = gw_uri_query(text, pairs, GW_REQUEST_QUERY_MAX);
+	size_t max = gw_uri_query_max(text);
+	struct gw_uri_pair *pairs = mem_new(max * sizeof(*pairs));
+	struct err err = {""};
+	int n = gw_uri_query(text, pairs, &err);
 
+	assert(n < 0 ? err.text[0] != '\0' : (size_t)n <= max);
 	for (int i = 0; i < n; i++) {
 		assert(utf8_valid(pairs[i].name, strlen(pairs[i].name)));
 		assert(gw_uri_find(pairs, (size_t)n, pairs[i].name) != NULL);
 	}
+	mem_free(pairs);
 }
 
 static bool

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,6 +14,7 @@
 #include "gateway/head.h"
 #include "gateway/uri.h"
 #include "wire/base/buf.h"
+#include "wire/base/err.h"
 
 #define HOST "Host: h\r\n"
 
@@ -208,18 +210,44 @@ lists(void **state)
 static void
 queries(void **state)
 {
-	struct gw_uri_pair p[3];
-	char good[] = "a=1&&b%26=%3d+x&c", bad[] = "a=%4", many[] = "a&b&c&d", none[] = "";
+	struct gw_uri_pair p[4];
+	char good[] = "a=1&&b%26=%3d+x&c", none[] = "";
+	struct err err;
 
 	(void)state;
-	assert_int_equal(gw_uri_query(good, p, 3), 3);
+	assert_int_equal(gw_uri_query_max(good), 4);
+	assert_int_equal(gw_uri_query(good, p, &err), 3);
 	assert_string_equal(gw_uri_find(p, 3, "a"), "1");
 	assert_string_equal(gw_uri_find(p, 3, "b&"), "= x");
 	assert_string_equal(gw_uri_find(p, 3, "c"), "");
 	assert_null(gw_uri_find(p, 3, "d"));
-	assert_int_equal(gw_uri_query(bad, p, 3), -EINVAL);
-	assert_int_equal(gw_uri_query(many, p, 3), -EINVAL);
-	assert_int_equal(gw_uri_query(none, p, 3), 0);
+	assert_int_equal(gw_uri_query(none, p, &err), 0);
+}
+
+static void
+a_malformed_query_is_named(void **state)
+{
+	static const struct {
+		const char *query, *why;
+	} cases[] = {
+	    {"a=1&path=%4", "the value of 'path' has a malformed percent-encoding"},
+	    {"path=x%00y", "the value of 'path' has a zero byte"},
+	    {"path=%c3%28", "the value of 'path' is no UTF-8 text"},
+	    {"p%0ath=%ff", "the value of 'p\\x0ath' is no UTF-8 text"},
+	    {"%ff=1", "the name of a parameter is no UTF-8 text"},
+	    {"%f", "the name of a parameter has a malformed percent-encoding"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct gw_uri_pair p[2];
+		char text[40];
+		struct err err;
+
+		(void)snprintf(text, sizeof(text), "%s", cases[i].query);
+		assert_int_equal(gw_uri_query(text, p, &err), -EINVAL);
+		assert_string_equal(err.text, cases[i].why);
+	}
 }
 
 /* Feed text in steps of at most step bytes; returns 0 when done, 1 when more is needed,
@@ -307,6 +335,7 @@ main(void)
 	    cmocka_unit_test(the_end_of_a_head),
 	    cmocka_unit_test(lists),
 	    cmocka_unit_test(queries),
+	    cmocka_unit_test(a_malformed_query_is_named),
 	    cmocka_unit_test(chunks),
 	    cmocka_unit_test(endless_extras_are_refused),
 	};
