@@ -256,13 +256,24 @@ gw_route_allow(const struct gw_route_table *t, const char *path, struct buf *ret
 	mem_free(p.text);
 }
 
+/* Is path at the prefix or below?  A segment {name} of it fits any that is not empty. */
 static bool
 owns(const char *prefix, const char *path)
 {
-	size_t len = strlen(prefix);
+	char last = '/'; /* of the prefix, "" standing for "/" */
 
-	return strncmp(prefix, path, len) == 0 &&
-	       (len == 0 || prefix[len - 1] == '/' || path[len] == '/' || path[len] == '\0');
+	while (*prefix != '\0') {
+		if (*prefix == '{' && *path != '/' && *path != '\0') {
+			prefix += strcspn(prefix, "/");
+			path += strcspn(path, "/");
+			last = '}';
+		} else if (*prefix == *path++) {
+			last = *prefix++;
+		} else {
+			return false;
+		}
+	}
+	return last == '/' || *path == '/' || *path == '\0';
 }
 
 const struct gw_dialect *

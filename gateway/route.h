@@ -45,7 +45,8 @@ void gw_route_match_fini(struct gw_route_match *m);
 /* Append the methods of path, as in an Allow header, without "WS". */
 void gw_route_allow(const struct gw_route_table *t, const char *path, struct buf *ret);
 
-/* The dialect whose prefix owns path: its errors are worded by it.  NULL: nobody's. */
+/* The dialect whose prefix owns path, still encoded: its errors are worded by it.  Of several the
+ * longest prefix does, as it is written.  NULL: nobody's. */
 const struct gw_dialect *gw_route_owner(const struct gw_route_table *t, const char *path);
 
 #endif /* GW_ROUTE_H */

@@ -168,6 +168,45 @@ the_longest_prefix_owns_errors(void **state)
 	gw_route_table_free(t);
 }
 
+static void
+a_prefix_may_have_parameters(void **state)
+{
+#define EXECD "/sandboxes/{sandbox}/proxy/{port}"
+	static const struct gw_route none[] = {{.method = NULL}};
+	static const struct gw_dialect any = {.prefix = "", .routes = none},
+				       boxes = {.prefix = "/sandboxes", .routes = none},
+				       execd = {.prefix = EXECD, .routes = none},
+				       up = {.prefix = EXECD "/files/upload", .routes = none};
+	static const struct gw_dialect *const all[] = {&up, &boxes, &any, &execd, NULL};
+	static const struct {
+		const char *path;
+		const struct gw_dialect *owner;
+	} cases[] = {
+	    {"/sandboxes/abc/proxy/44772/nope", &execd},
+	    {"/sandboxes/abc/proxy/44772", &execd},
+	    {"/sandboxes/a%2Fb/proxy/44772/", &execd},
+	    {"/sandboxes/abc/proxy/44772/files/upload", &up},
+	    {"/sandboxes/abc/proxy/44772/files/upload/x", &up},
+	    {"/sandboxes/abc/proxy/44772/files/uploads", &execd},
+	    {"/sandboxes/abc/proxy/", &boxes},
+	    {"/sandboxes/abc/proxy", &boxes},
+	    {"/sandboxes//proxy/44772/nope", &boxes},
+	    {"/sandboxes/abc/x/proxy/44772", &boxes},
+	    {"/sandboxes/abc/proxied/44772", &boxes},
+	    {"/sandboxes", &boxes},
+	    {"/sandboxes/{sandbox}/proxy/{port}", &execd},
+	    {"/sandboxes2/abc/proxy/44772", &any},
+	    {"/", &any},
+	};
+	struct gw_route_table *t = gw_route_table_new(all);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (gw_route_owner(t, cases[i].path) != cases[i].owner)
+			fail_msg("%s", cases[i].path);
+	gw_route_table_free(t);
+}
+
 int
 main(void)
 {
@@ -176,6 +215,7 @@ main(void)
 	    cmocka_unit_test(parameters_are_decoded),
 	    cmocka_unit_test(allow_lists_what_a_path_has),
 	    cmocka_unit_test(the_longest_prefix_owns_errors),
+	    cmocka_unit_test(a_prefix_may_have_parameters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
