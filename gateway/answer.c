@@ -11,7 +11,8 @@
 #include "gateway/http.h"
 #include "gateway/status.h"
 
-#define JSON_MAX (256U << 20) /* an answer; the queue's ceiling is far below */
+#define JSON_MAX       (256U << 20) /* an answer; the queue's ceiling is far below */
+#define REQUEST_ID_MAX 128
 
 /* --- answering ---------------------------------------------------------------------------- */
 
@@ -54,12 +55,26 @@ is_before_answer(const struct gw_http *x)
 	       x->phase == GW_HTTP_ASKED;
 }
 
+/* What the client calls this request, to be told again; NULL: nothing, or nothing presentable. */
+static const char *
+request_id(const struct gw_head *h)
+{
+	const char *id = gw_head_get(h, "x-request-id");
+	size_t len = id != NULL ? strlen(id) : 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (id[i] <= 0x20 || id[i] >= 0x7f)
+			return NULL;
+	return len > 0 && len <= REQUEST_ID_MAX ? id : NULL;
+}
+
 /* Queue the head of the answer: framing says how its body ends. */
 static void
 put_head(struct gw_http *x, int status, const char *type, const char *framing)
 {
 	struct gw_conn *c = x->c;
 	const struct gw_head *h = &x->r->head;
+	const char *id = request_id(h);
 	struct buf b;
 
 	if (!h->keep_alive || c->s->draining || is_early(x))
@@ -77,6 +92,8 @@ put_head(struct gw_http *x, int status, const char *type, const char *framing)
 	if (x->r->foreign != NULL)
 		(void)buf_printf(&b, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n",
 		                 x->r->foreign);
+	if (id != NULL)
+		(void)buf_printf(&b, "X-Request-ID: %s\r\n", id);
 	(void)buf_append(&b, x->extra.data, x->extra.len);
 	(void)buf_append(&b, "\r\n", 2);
 	gw_conn_put(c, b.data, b.len, NULL, 0);
