@@ -27,6 +27,7 @@ struct gw_sandbox;
 #define GW_OSB_BAD_QUERY   "MISSING_QUERY"
 #define GW_OSB_RUNTIME     "RUNTIME_ERROR"
 #define GW_OSB_NO_CONTEXT  "CONTEXT_NOT_FOUND"
+#define GW_OSB_NO_COMMAND  "COMMAND_NOT_FOUND"
 #define GW_OSB_NO_FILE     "FILE_NOT_FOUND"
 #define GW_OSB_NO_SANDBOX  "SANDBOX_NOT_FOUND"
 #define GW_OSB_UNSUPPORTED "NOT_SUPPORTED"
@@ -82,7 +83,7 @@ gw_http_fn gw_osb_context_get;
 gw_http_fn gw_osb_context_delete;
 gw_http_fn gw_osb_contexts_delete;
 
-/* osb_command.c, osb_session.c */
+/* osb_command.c, osb_log.c, osb_session.c */
 gw_http_fn gw_osb_command;
 gw_http_fn gw_osb_command_interrupt;
 gw_http_fn gw_osb_command_status;
