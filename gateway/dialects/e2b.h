@@ -95,10 +95,4 @@ json_t *gw_e2b_describe(const struct gw_sandbox *sb);
 /* "running" or "paused". */
 const char *gw_e2b_state(const struct gw_sandbox *sb);
 
-/* Read "a=b&c=d", whose names and values are percent-encoded (twice, by the SDKs), into an
- * object of strings owned by the caller. */
-json_t *gw_e2b_metadata(const char *query);
-/* Milliseconds since 1970 of an RFC 3339 time, or -1. */
-int64_t gw_e2b_time(const char *text);
-
 #endif /* GW_DIALECT_E2B_H */

@@ -3,130 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "gateway/core.h"
 #include "gateway/dialects/e2b.h"
+#include "gateway/labels.h"
 #include "gateway/sandbox.h"
+#include "gateway/time.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
 #define LIMIT    100 /* of a page: what is served at most, and by default */
 #define MARK_MAX 80  /* of a sandbox's place in the list */
-
-/* --- values of the query ------------------------------------------------------------------ */
-
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decode percents in place; what is no encoding stays.  plus: '+' is a space. */
-static void
-decode(char *s, bool plus)
-{
-	char *out = s;
-
-	for (; *s != '\0'; s++) {
-		int hi = *s == '%' ? hex(s[1]) : -1;
-		int lo = hi >= 0 ? hex(s[2]) : -1;
-
-		if (lo >= 0 && hi + lo > 0) {
-			*out++ = (char)(hi << 4 | lo);
-			s += 2;
-		} else {
-			*out++ = (char)(plus && *s == '+' ? ' ' : *s);
-		}
-	}
-	*out = '\0';
-}
-
-json_t *
-gw_e2b_metadata(const char *query)
-{
-	json_t *o = json_object();
-	char *copy = mem_strdup(query);
-	char *next = copy;
-
-	while (next != NULL && *next != '\0') {
-		char *name = next;
-		char *end = strchr(name, '&');
-		char *value;
-
-		next = end != NULL ? end + 1 : NULL;
-		if (end != NULL)
-			*end = '\0';
-		value = strchr(name, '=');
-		if (value != NULL)
-			*value++ = '\0';
-		else
-			value = name + strlen(name);
-		for (int plus = 1; plus >= 0; plus--) {
-			decode(name, plus != 0);
-			decode(value, plus != 0);
-		}
-		if (name[0] != '\0' || value[0] != '\0') /* refused where it is not UTF-8 */
-			(void)json_object_set_new(o, name, json_string(value));
-	}
-	mem_free(copy);
-	return o;
-}
-
-/* Two digits, or -1. */
-static int
-read_two(const char *p)
-{
-	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
-		return -1;
-	return 10 * (p[0] - '0') + (p[1] - '0');
-}
-
-/* Read "+01:00", "-0130" or "Z" as ms; false if it is none of them. */
-static bool
-read_zone(const char *p, int64_t *ret)
-{
-	const int sign = *p == '-' ? -1 : 1;
-	int hours;
-	int minutes;
-
-	*ret = 0;
-	if (strcmp(p, "Z") == 0 || strcmp(p, "z") == 0)
-		return true;
-	if (*p != '+' && *p != '-' && *p != ' ') /* a '+' that was decoded */
-		return false;
-	hours = read_two(p + 1);
-	if (hours < 0)
-		return false;
-	p += p[3] == ':' ? 4 : 3;
-	minutes = read_two(p);
-	*ret = (int64_t)(hours * 60 + minutes) * 60000 * sign;
-	return minutes >= 0 && p[2] == '\0';
-}
-
-int64_t
-gw_e2b_time(const char *text)
-{
-	struct tm tm = {0};
-	const char *p = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	int64_t ms = 0;
-	int64_t zone;
-	int64_t unit = 100;
-
-	if (p == NULL)
-		return -1;
-	if (*p == '.') {
-		for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
-			ms += (*p - '0') * unit;
-	}
-	if (!read_zone(p, &zone))
-		return -1;
-	ms += (int64_t)timegm(&tm) * 1000 - zone;
-	return ms >= 0 ? ms : -1;
-}
 
 /* --- filters ------------------------------------------------------------------------------ */
 
@@ -149,27 +36,16 @@ place(const struct gw_sandbox *sb, char mark[MARK_MAX])
 }
 
 static bool
-has_all(const struct gw_sandbox *sb, json_t *metadata)
-{
-	const char *key;
-	json_t *want;
-
-	json_object_foreach (metadata, key, want)
-		if (!json_equal(json_object_get(sb->labels, key), want))
-			return false;
-	return true;
-}
-
-static bool
 matches(const struct gw_sandbox *sb, const struct filter *f)
 {
 	char mark[MARK_MAX];
 	int cmp = f->after != NULL ? strcmp(place(sb, mark), f->after) : 0;
 
-	return strcmp(sb->id.id, GW_SANDBOX_DEFAULT) != 0 && has_all(sb, f->metadata) &&
+	return strcmp(sb->id.id, GW_SANDBOX_DEFAULT) != 0 &&
+	       gw_labels_match(sb->labels, f->metadata) &&
 	       (f->states == NULL || strstr(f->states, gw_e2b_state(sb)) != NULL) &&
 	       (f->template == NULL || strcmp(f->template, sb->image) == 0) &&
-	       gw_e2b_time(sb->created) >= f->started_ms &&
+	       gw_time_parse(sb->created) >= f->started_ms &&
 	       (f->after == NULL || (f->newest_first ? cmp < 0 : cmp > 0));
 }
 
@@ -212,7 +88,7 @@ read_filter(const struct gw_http *x, struct filter *f, struct err *err)
 	f->template = query(x, "template");
 	f->after = query(x, "nextToken");
 	f->newest_first = order == NULL || strcmp(order, "desc") == 0;
-	f->started_ms = started != NULL ? gw_e2b_time(started) : -1;
+	f->started_ms = started != NULL ? gw_time_parse(started) : -1;
 	f->limit = n;
 	if (limit != NULL &&
 	    (limit[0] < '0' || limit[0] > '9' || *end != '\0' || n < 1 || n > LIMIT))
@@ -290,7 +166,7 @@ gw_e2b_sandbox_list(struct gw_core *core, struct gw_http *x, const char *body, s
 
 	(void)body;
 	(void)len;
-	f.metadata = metadata != NULL ? gw_e2b_metadata(metadata) : json_object();
+	f.metadata = gw_labels_parse(metadata != NULL ? metadata : "", 2); /* as the SDKs do */
 	if (read_filter(x, &f, &err) == 0)
 		reply_page(core, x, &f);
 	else

@@ -101,12 +101,14 @@ static void
 reply_created(struct gw_http *x, int status, const struct gw_sandbox *sb)
 {
 	char *token = gw_auth_sandbox_token(sb->core->auth, sb->id.id);
+	const char *domain = sb->core->cfg->e2b_domain;
 
 	gw_http_reply_json(x, status,
-	                   json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:n}", "templateID",
+	                   json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s?}", "templateID",
 	                             template_of(sb), "sandboxID", sb->id.id, "clientID",
 	                             CLIENT_ID, "envdVersion", ENVD_VERSION, "envdAccessToken",
-	                             token, "trafficAccessToken", token, "domain"));
+	                             token, "trafficAccessToken", token, "domain",
+	                             domain[0] != '\0' ? domain : NULL));
 	mem_free(token);
 }
 

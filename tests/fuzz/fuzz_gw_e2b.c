@@ -17,7 +17,9 @@
 #include "gateway/core.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/dialects/e2b.h"
+#include "gateway/labels.h"
 #include "gateway/sandbox.h"
+#include "gateway/time.h"
 #include "tests/fuzz/fake_edge.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_core.h"
@@ -255,12 +257,12 @@ static void
 values(const char *text, size_t len)
 {
 	char *value = fuzz_core_line(&text, &len);
-	json_t *o = gw_e2b_metadata(value);
+	json_t *o = gw_labels_parse(value, 2);
 	char *here = gw_e2b_path_here("/s/home", value);
 	char *theirs = gw_e2b_path_theirs("/s/home", here);
 
 	assert(json_is_object(o) && gw_strings_check(o, "metadata", NULL) == 0);
-	assert(gw_e2b_time(value) >= -1);
+	assert(gw_time_parse(value) >= -1);
 	assert(strcmp(theirs, value) == 0 || strncmp(value, "/s/home", 7) == 0);
 	json_decref(o);
 	mem_free(here);

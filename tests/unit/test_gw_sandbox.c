@@ -162,6 +162,42 @@ has_ended(void *arg)
 	return gw_sandbox_find(b->r->core, "brief") == NULL && stat(b->home, &st) != 0;
 }
 
+static bool
+has_paused(void *arg)
+{
+	return ((const struct gw_sandbox *)arg)->paused;
+}
+
+static void
+a_paused_sandbox_keeps_its_time(void **state)
+{
+	struct rig *r = rig_ready();
+	const struct gw_sandbox_request rq = {.timeout_ms = 86400000, .pauses = true};
+	struct gw_sandbox *sb;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &sb, &err), 0);
+	gw_sandbox_pause(sb);
+	assert_in_range(sb->left_ms, 86400000 - 60000, 86400000);
+	gw_sandbox_pause(sb); /* changes nothing */
+	assert_in_range(sb->left_ms, 86400000 - 60000, 86400000);
+	gw_sandbox_resume(sb, sb->left_ms);
+	assert_non_null(sb->expiry);
+	assert_true(sb->ends[0] != '\0');
+
+	gw_sandbox_set_timeout(sb, 0);
+	gw_sandbox_pause(sb);
+	assert_int_equal(sb->left_ms, 0);
+	gw_sandbox_resume(sb, sb->left_ms);
+	assert_null(sb->expiry);
+
+	gw_sandbox_set_timeout(sb, 2); /* it is over: next time it has as much again */
+	assert_true(run_until(r->lp, has_paused, sb));
+	assert_int_equal(sb->left_ms, 2);
+	rig_free(r);
+}
+
 static void
 a_sandbox_ends_when_its_time_has_come(void **state)
 {
@@ -203,6 +239,7 @@ main(void)
 	    cmocka_unit_test(a_sandbox_gives_its_kernels_home_and_variables),
 	    cmocka_unit_test(what_is_refused),
 	    cmocka_unit_test(deletion_takes_everything),
+	    cmocka_unit_test(a_paused_sandbox_keeps_its_time),
 	    cmocka_unit_test(a_sandbox_ends_when_its_time_has_come),
 	};
 
