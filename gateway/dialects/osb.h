@@ -57,7 +57,7 @@ void gw_osb_context_fail(struct gw_core *core, struct gw_http *x, const char *wh
                          const char *language, int rc, const struct err *err);
 
 /* Read the string that o has as key; what is null or absent is NULL.  *ret is borrowed from o.
- * False: answered with 400. */
+ * False: answered with 400, also where it holds a NUL. */
 bool gw_osb_string(struct gw_http *x, const json_t *o, const char *key, const char **ret);
 
 /* --- handlers -------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
+#include "wire/json.h"
 
 struct run {
 	struct gw_osb_stream st;
@@ -240,19 +241,22 @@ run(struct gw_core *core, struct gw_http *x, const json_t *body)
 {
 	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
 	struct gw_exec_request rq = {.stdin_mode = GW_STDIN_DENY};
+	const json_t *code = json_object_get(body, "code");
 	struct gw_exec *ex;
 	struct gw_ctx *c;
 	struct err err;
 	int rc;
 
-	if (sb == NULL || !gw_osb_string(x, body, "code", &rq.code) ||
-	    !read_orphan(x, &rq.orphan))
+	if (sb == NULL || !read_orphan(x, &rq.orphan))
 		return;
-	if (rq.code == NULL || rq.code[0] == '\0') {
-		gw_osb_fail(x, 400, GW_OSB_BAD_BODY, "error validating request: no code");
+	rq.code = json_string_value(code);
+	rq.code_len = json_string_length(code);
+	if (rq.code_len == 0) {
+		gw_osb_fail(x, 400, GW_OSB_BAD_BODY, "error validating request: %s",
+		            code == NULL || json_is_string(code) ? "there is no code"
+		                                                 : "code is not a string");
 		return;
 	}
-	rq.code_len = strlen(rq.code);
 	c = choose(sb, x, body);
 	if (c == NULL)
 		return;
@@ -267,11 +271,13 @@ run(struct gw_core *core, struct gw_http *x, const json_t *body)
 void
 gw_osb_code(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	json_t *o = gw_osb_object(x, body, len, false);
+	json_t *o = wire_json_parse(body, len); /* code may hold NULs, and be long */
 
-	if (o == NULL)
-		return;
-	run(core, x, o);
+	if (json_is_object(o))
+		run(core, x, o);
+	else
+		gw_osb_fail(x, 400, GW_OSB_BAD_BODY,
+		            "error parsing request: the body is not a JSON object");
 	json_decref(o);
 }
 

@@ -44,9 +44,11 @@ gw_osb_string(struct gw_http *x, const json_t *o, const char *key, const char **
 	const json_t *v = json_object_get(o, key);
 
 	*ret = json_string_value(v);
-	if (v == NULL || json_is_null(v) || *ret != NULL)
+	if (v == NULL || json_is_null(v) ||
+	    (*ret != NULL && strlen(*ret) == json_string_length(v)))
 		return true;
-	gw_osb_fail(x, 400, GW_OSB_BAD_BODY, "error parsing request: %s is not a string", key);
+	gw_osb_fail(x, 400, GW_OSB_BAD_BODY, "error parsing request: %s %s", key,
+	            *ret != NULL ? "holds a NUL" : "is not a string");
 	return false;
 }
 
