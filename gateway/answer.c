@@ -229,6 +229,15 @@ gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
 	return gw_conn_is_full(x->c) ? -EAGAIN : 0;
 }
 
+/* The client was told of more: it must not take what comes next for that. */
+static void
+break_promise(struct gw_http *x)
+{
+	log_info(&x->c->id, "answer cut short path=%s missing=%llu", x->r->match.row->path,
+	         (unsigned long long)x->owed);
+	x->c->close_after = true;
+}
+
 void
 gw_http_stream_end(struct gw_http *x)
 {
@@ -237,7 +246,7 @@ gw_http_stream_end(struct gw_http *x)
 		if (x->chunks_out)
 			gw_conn_put(x->c, "0\r\n\r\n", 5, NULL, 0);
 		if (x->sized_out && x->owed > 0)
-			x->c->close_after = true; /* less than the client was told */
+			break_promise(x);
 	}
 	done(x);
 }

@@ -30,8 +30,17 @@ void edge_free(struct edge *r);
 /* Run the loop until someone stops it; fails the test when nobody does for long. */
 void edge_run(struct edge *r);
 
-/* Run all turns of the loop that are due now. */
+/* Run what is due on the loop now. */
 void edge_settle(struct edge *r);
+/* Run it until this is so; fails the test when it is not for long. */
+#define edge_until(r, condition)                                                               \
+	do {                                                                                   \
+		for (unsigned n_ = 0; !(condition); n_++) {                                    \
+			if (n_ == 2000)                                                        \
+				fail_msg("never: %s", #condition);                             \
+			edge_settle(r);                                                        \
+		}                                                                              \
+	} while (0)
 
 /* A connection to it, not blocking. */
 int edge_dial(struct edge *r);
