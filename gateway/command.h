@@ -15,22 +15,23 @@
 
 struct err;
 struct gw_command;
-struct gw_fs;
 struct gw_sandbox;
 
 struct gw_command_request {
 	const char *command; /* for bash -c (sh where there is no bash), or NULL: argv */
 	const json_t *argv;  /* array of strings without NUL, at least one; borrowed */
-	const char *cwd;     /* absolute, or relative to the home; NULL: the home */
-	const json_t *env;   /* object of strings or NULL, over the sandbox's and the file's */
+	const char *cwd;     /* absolute, or relative to the home, also ~/...; NULL: the home */
+	const json_t *env;   /* object of strings or NULL, over the others: command_env.h */
 	uint64_t timeout_ms; /* then it is killed; 0: never */
 	bool background;
 };
 
 /* How a command ended. */
 struct gw_command_end {
-	int code;        /* of exit, 128 + signal, or -1: it could not be started */
-	const char *why; /* "exit status 7", "killed by signal 9 (Killed)", "timed out", ... */
+	/* Of exit, or 128 + signal, or -1: it could not be started, or its sandbox ended. */
+	int code;
+	/* "exit status 7", "killed by signal 9 (Killed)", "timed out after 50 ms", ... */
+	const char *why;
 	uint64_t elapsed_ms;
 };
 
@@ -38,14 +39,16 @@ struct gw_command_ops {
 	/* Bytes, of any kind, from stdout (1) or stderr (2), lent until return.  Returns 0, or
 	 * -EAGAIN: taken, but no more until gw_command_resume(). */
 	int (*output)(void *arg, int stream, const char *data, size_t len);
-	/* The last call, once; also when the sandbox goes.  e is lent until return. */
+	/* The last call, once; also when the sandbox goes.  e is lent until return; the command is
+	 * the sandbox's to forget from here on. */
 	void (*ended)(void *arg, const struct gw_command_end *e);
 };
 
 /* Start it.  ops (foreground only) are called later, never from inside.  *ret is borrowed: owned
  * by the sandbox.  A program or shell that cannot be started is not an error here: it ends at
- * once, with code -1.  Returns 0; -EINVAL (environment, argv), -ENOENT (cwd), -EBUSY (too many
- * running: max_commands) or -ECANCELED (the gateway is stopping), with err. */
+ * once, with code -1.  Returns 0; -EINVAL (environment, argv, a command too long, a sandbox that
+ * is stopped or paused), -ENOENT (cwd), -EBUSY (too many running: max_commands), -EIO (no log) or
+ * -ECANCELED (the gateway is stopping), with err. */
 int gw_command_new(struct gw_sandbox *sb, const struct gw_command_request *rq,
                    const struct gw_command_ops *ops, void *arg, struct gw_command **ret,
                    struct err *err);

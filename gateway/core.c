@@ -221,6 +221,7 @@ gw_core_executions(const struct gw_core *core)
 	    (size_t)(gw_metric[GW_M_EXECUTIONS_QUEUED] + gw_metric[GW_M_EXECUTIONS_RUNNING]);
 	const struct list *it;
 
+	n += core->commands_n;
 	for (it = core->kept.next; it != &core->kept; it = it->next)
 		n += !list_empty(&list_entry(it, struct gw_exec, node)->sinks);
 	return n;
@@ -235,6 +236,12 @@ gw_core_kernels(const struct gw_core *core)
 	for (it = core->seats.next; it != &core->seats; it = it->next)
 		n++;
 	return n;
+}
+
+bool
+gw_core_has_processes(const struct gw_core *core)
+{
+	return km_reaper_pending(core->reaper) > 0;
 }
 
 void

@@ -38,6 +38,8 @@ struct gw_core {
 	struct list kept;  /* gw_exec: done, oldest first */
 	struct list seats; /* kernels on their way out included */
 	size_t kept_n;
+	size_t commands_n;         /* in the foreground, running */
+	unsigned port;             /* of the first listener; 0: none is open yet */
 	struct loop_timer *expire; /* the oldest kept execution is to go */
 	bool draining;
 	bool warm; /* the default Python kernel has answered once */
@@ -51,9 +53,12 @@ int gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *au
 
 /* Refuse new executions from now on. */
 void gw_core_drain(struct gw_core *core);
-/* Executions that are not done, or that a client still reads; kernels that are not reaped yet. */
+/* Executions that are not done, or that a client still reads, and commands in the foreground;
+ * kernels that are not reaped yet. */
 size_t gw_core_executions(const struct gw_core *core);
 size_t gw_core_kernels(const struct gw_core *core);
+/* True if a process is not reaped yet: of a kernel or command, or what it left behind. */
+bool gw_core_has_processes(const struct gw_core *core);
 
 /* End every context, with why; kernels go in the background. */
 void gw_core_stop(struct gw_core *core, const char *why);

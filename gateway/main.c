@@ -46,7 +46,7 @@ enum phase {
 	SERVING,
 	DRAINING, /* executions finish, nothing new begins */
 	STOPPING, /* they were told to end; their clients hear of it */
-	LEAVING   /* kernels and connections go */
+	LEAVING   /* kernels, processes and connections go */
 };
 
 struct app {
@@ -115,13 +115,15 @@ on_check(void *arg)
 {
 	struct app *a = arg;
 	uint64_t ms = loop_now_ms(a->lp) - a->phase_since_ms;
+	bool late = ms >= LEAVE_MS;
 	bool gone = gw_core_kernels(a->core) == 0 &&
-	            (gw_server_connections(a->server) == 0 || ms >= LEAVE_MS);
+	            (!gw_core_has_processes(a->core) || late) &&
+	            (gw_server_connections(a->server) == 0 || late);
 
 	if (a->phase == DRAINING &&
 	    (gw_core_executions(a->core) == 0 || ms >= a->cfg->drain_ms))
 		enter(a, STOPPING);
-	else if (a->phase == STOPPING && (gw_core_executions(a->core) == 0 || ms >= LEAVE_MS))
+	else if (a->phase == STOPPING && (gw_core_executions(a->core) == 0 || late))
 		enter(a, LEAVING);
 	else if (a->phase == LEAVING && gone)
 		loop_stop(a->lp);
@@ -336,6 +338,15 @@ announce(const struct app *a)
 	(void)fflush(stdout);
 }
 
+/* The port of the first listener, for commands that look for the gateway. */
+static unsigned
+first_port(const struct app *a)
+{
+	const char *colon = strrchr(gw_server_url(a->server, 0), ':');
+
+	return colon != NULL ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
+}
+
 static int
 serve(struct app *a, struct err *err)
 {
@@ -351,6 +362,7 @@ serve(struct app *a, struct err *err)
 		rc = open_server(a, err);
 	if (rc != 0)
 		return rc;
+	a->core->port = first_port(a);
 	a->on_term = loop_signal_new(a->lp, SIGTERM, on_stop, a);
 	a->on_int = loop_signal_new(a->lp, SIGINT, on_stop, a);
 	a->on_hup = loop_signal_new(a->lp, SIGHUP, on_reload, a);

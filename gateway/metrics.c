@@ -23,6 +23,7 @@ static const struct {
 	[GW_M_REFUSED_ORIGIN]      = {"refused_origin_total",      "counter", "Requests with a foreign Origin or Host"},
 	[GW_M_SANDBOXES]           = {"sandboxes",                 "gauge",   "Sandboxes"},
 	[GW_M_CONTEXTS]            = {"contexts",                  "gauge",   "Contexts"},
+	[GW_M_COMMANDS_RUNNING]    = {"commands_running",          "gauge",   "Commands, also those in the background"},
 	[GW_M_EXECUTIONS_QUEUED]   = {"executions_queued",         "gauge",   "Executions waiting in their context"},
 	[GW_M_EXECUTIONS_RUNNING]  = {"executions_running",        "gauge",   "Executions in a kernel"},
 	[GW_M_EXECUTIONS_KEPT]     = {"executions_kept",           "gauge",   "Finished executions kept for attach"},

@@ -18,6 +18,7 @@ enum gw_metric_id {
 	GW_M_REFUSED_ORIGIN,      /* counter */
 	GW_M_SANDBOXES,           /* gauge */
 	GW_M_CONTEXTS,            /* gauge */
+	GW_M_COMMANDS_RUNNING,    /* gauge */
 	GW_M_EXECUTIONS_QUEUED,   /* gauge */
 	GW_M_EXECUTIONS_RUNNING,  /* gauge */
 	GW_M_EXECUTIONS_KEPT,     /* gauge: finished, kept for attach */

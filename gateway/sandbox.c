@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/command.h"
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/files.h"
@@ -138,6 +139,7 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 	sb->image = mem_strdup(rq->image != NULL ? rq->image : "");
 	gw_core_time(0, sb->created);
 	list_init(&sb->contexts);
+	list_init(&sb->commands);
 	list_add_before(&core->sandboxes, &sb->node);
 	gw_metric[GW_M_SANDBOXES]++;
 	gw_sandbox_set_timeout(sb, rq->timeout_ms);
@@ -162,8 +164,9 @@ gw_sandbox_find(struct gw_core *core, const char *id_or_name)
 }
 
 static void
-end_contexts(struct gw_sandbox *sb, const char *why)
+end_all(struct gw_sandbox *sb, const char *why)
 {
+	gw_commands_end(sb, why);
 	while (!list_empty(&sb->contexts))
 		gw_ctx_free(list_entry(sb->contexts.next, struct gw_ctx, node), why);
 }
@@ -171,7 +174,7 @@ end_contexts(struct gw_sandbox *sb, const char *why)
 void
 gw_sandbox_stop(struct gw_sandbox *sb, const char *why)
 {
-	end_contexts(sb, why);
+	end_all(sb, why);
 	sb->stopped = true;
 }
 
@@ -248,7 +251,7 @@ void
 gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 {
 	stop_clock(sb);
-	end_contexts(sb, why);
+	end_all(sb, why);
 	list_del(&sb->node);
 	gw_metric[GW_M_SANDBOXES]--;
 	log_info(&sb->id, "sandbox gone why=%s", why);

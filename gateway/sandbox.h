@@ -15,11 +15,13 @@
 struct err;
 struct gw_core;
 struct gw_fs;
+struct km_crew;
 struct loop_timer;
 
 #define GW_SANDBOX_DEFAULT "default" /* its id */
 
-/* The folder of a sandbox.  Kernels that still end hold it after the sandbox has gone. */
+/* The folder of a sandbox.  Kernels and commands that still end hold it after the sandbox has
+ * gone. */
 struct gw_home {
 	char *dir; /* absolute; the home is below it */
 	unsigned holders_n;
@@ -52,6 +54,8 @@ struct gw_sandbox {
 	uint64_t left_ms;          /* of a paused one: what it had left, 0: for ever */
 	struct list contexts;      /* gw_ctx, oldest first */
 	struct gw_fs *fs;          /* NULL until it is asked for */
+	struct list commands;      /* gw_command, oldest first */
+	struct km_crew *crew;      /* what commands are and leave; NULL: there was none yet */
 };
 
 struct gw_sandbox_request {
@@ -81,7 +85,7 @@ int gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 /* By id or by name; NULL: none. */
 struct gw_sandbox *gw_sandbox_find(struct gw_core *core, const char *id_or_name);
 
-/* Delete every context, and make none until start; why goes to the clients. */
+/* Delete every context and command, and make none until start; why goes to the clients. */
 void gw_sandbox_stop(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_start(struct gw_sandbox *sb);
 
@@ -98,9 +102,8 @@ int gw_sandbox_fs(struct gw_sandbox *sb, struct gw_fs **ret, struct err *err);
 void gw_sandbox_pause(struct gw_sandbox *sb);
 void gw_sandbox_resume(struct gw_sandbox *sb, uint64_t msec);
 
-/* Release; its home stays.  delete removes the home as well, once the last of its kernels has
- * ended; the default sandbox must not be
- * deleted. */
+/* Release; its home stays.  delete removes the home as well, once the last of its kernels and
+ * processes has ended; the default sandbox must not be deleted. */
 void gw_sandbox_free(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_delete(struct gw_sandbox *sb, const char *why);
 

@@ -1,17 +1,10 @@
-/* kernelmgr/launch_local.c - see kernelmgr/launch_local.h.
- *
- * posix_spawn(3), not fork: libzmq has threads, and glibc's child runs nothing but system calls
- * between vfork and exec and reports a failed exec as its own errno.
- */
+/* kernelmgr/launch_local.c - see kernelmgr/launch_local.h. */
 #include "kernelmgr/launch_local.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +12,7 @@
 #include "kernelmgr/env.h"
 #include "kernelmgr/launcher.h"
 #include "kernelmgr/reaper.h"
+#include "kernelmgr/spawn.h"
 #include "kernelmgr/spec.h"
 #include "wire/base/err.h"
 #include "wire/base/loop.h"
@@ -163,102 +157,27 @@ build_argv(const struct local *l, const struct km_launch *what, const struct km_
 	return status;
 }
 
-static int
-check_cwd(const char *cwd, struct err *err)
-{
-	struct stat st;
-
-	if (stat(cwd, &st) != 0)
-		return err_set(err, -ENOENT, "working directory '%.120s': %s", cwd,
-		               strerrordesc_np(errno));
-	if (!S_ISDIR(st.st_mode))
-		return err_set(err, -ENOENT, "working directory '%.120s' is not a directory",
-		               cwd);
-	return 0;
-}
-
-/* posix_spawn as launch_local.h says.  Returns 0 or an errno. */
-static int
-spawn(const char *cwd, int out, char *const *argv, char *const *env, pid_t *ret)
-{
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int e = posix_spawn_file_actions_init(&fa);
-
-	if (e != 0)
-		return e;
-	e = posix_spawnattr_init(&attr);
-	if (e != 0) {
-		(void)posix_spawn_file_actions_destroy(&fa);
-		return e;
-	}
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &all);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-	                                          POSIX_SPAWN_SETSIGDEF);
-	e = posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (e == 0)
-		e = posix_spawn_file_actions_adddup2(&fa, out, STDOUT_FILENO);
-	if (e == 0)
-		e = posix_spawn_file_actions_adddup2(&fa, out, STDERR_FILENO);
-	if (e == 0)
-		e = posix_spawn_file_actions_addclosefrom_np(&fa, STDERR_FILENO + 1);
-	if (e == 0)
-		e = posix_spawn_file_actions_addchdir_np(&fa, cwd);
-	if (e == 0)
-		e = posix_spawn(ret, argv[0], &fa, &attr, argv, env);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&fa);
-	return e;
-}
-
-/* What a failed spawn means to the caller. */
-static int
-spawn_status(int e)
-{
-	switch (e) {
-	case ENOENT:
-	case ENOTDIR:
-	case EACCES:
-	case ENOEXEC:
-	case EISDIR:
-	case ELOOP:
-		return -ENOENT;
-	case E2BIG:
-		return -EINVAL;
-	case EAGAIN:
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-		return -EBUSY;
-	default:
-		return -EIO;
-	}
-}
-
 /* Make the pipe and the process.  *ret_out is the pipe's read end. */
 static int
 spawn_piped(const struct km_launch *what, char *const *argv, char *const *env, pid_t *ret_pid,
             int *ret_out, struct err *err)
 {
-	int fds[2], e;
+	char whose[64];
+	struct km_spawn sp = {
+	    .program = argv[0], .argv = argv, .env = env, .cwd = what->cwd, .whose = whose};
+	int fds[2], rc = km_spawn_pipe(fds, err);
 
-	if (pipe2(fds, O_CLOEXEC) != 0)
-		return err_set(err, -EBUSY, "no pipe for a kernel: %s", strerrordesc_np(errno));
-	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK); /* our end only */
-	e = spawn(what->cwd, fds[1], argv, env, ret_pid);
+	if (rc != 0)
+		return rc;
+	(void)snprintf(whose, sizeof(whose), "kernelspec '%.40s'", what->spec->name);
+	sp.out = sp.err = fds[1];
+	rc = km_spawn(&sp, ret_pid, err);
 	(void)close(fds[1]);
-	if (e != 0) {
+	if (rc == 0)
+		*ret_out = fds[0];
+	else
 		(void)close(fds[0]);
-		return err_set(err, spawn_status(e),
-		               "cannot start '%.80s' of kernelspec '%s': %s", argv[0],
-		               what->spec->name, strerrordesc_np(e));
-	}
-	*ret_out = fds[0];
-	return 0;
+	return rc;
 }
 
 static int
@@ -271,7 +190,7 @@ start(struct km_launcher *base, const struct km_launch *what, km_exited_fn *exit
 	struct km_job *job;
 	int out = -1;
 	pid_t pid = 0;
-	int status = check_cwd(what->cwd, err);
+	int status = km_spawn_check_cwd(what->cwd, err);
 
 	if (status == 0)
 		status = build_env(what, &env, err);

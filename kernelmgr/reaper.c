@@ -8,28 +8,22 @@
 #include "kernelmgr/reaper.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "wire/base/buf.h"
+#include "kernelmgr/drain.h"
+#include "kernelmgr/proc.h"
 #include "wire/base/list.h"
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
-#define ID_VAR        "KERNELBRIDGE_KERNEL_ID="
-#define PROC_FILE_MAX 4194304 /* a larger environment is not read to its end */
-#define PROC_PATH_MAX 64
-#define PROC_STAT_MAX 1024
+#define ID_VAR        "KERNELBRIDGE_KERNEL_ID"
 #define UNSURE_MIN_MS 5
 #define UNSURE_MAX_MS 1280
 
@@ -42,15 +36,35 @@ struct km_reaper {
 	bool unsure;              /* a child had no environment in the last pass */
 	struct list running;      /* km_watch */
 	struct list ended;        /* km_watch: zombies, owner not told yet */
+	struct list members;      /* member */
+	struct list crews;        /* km_crew */
 	unsigned orphans;         /* killed in the last pass, not reaped yet */
+};
+
+struct km_crew {
+	struct list node;
+	struct km_reaper *r;
+	char *id;
+	struct list drains;
+	bool ending; /* its owner has left it */
+	km_crew_gone_fn *gone;
+	void *arg;
+};
+
+/* A child of ours that nobody watches and that belongs to a crew. */
+struct member {
+	struct list node;
+	pid_t pid, session; /* session as of the last pass */
+	struct km_crew *crew;
 };
 
 struct km_watch {
 	struct list node;
 	struct km_reaper *r;
 	pid_t pid;
-	char *kernel_id;
-	km_reaped_fn *fn; /* NULL: forgotten */
+	char *kernel_id;      /* NULL: a crew's */
+	struct km_crew *crew; /* NULL: a kernel's */
+	km_reaped_fn *fn;     /* NULL: forgotten */
 	void *arg;
 };
 
@@ -76,156 +90,118 @@ is_running_id(const struct km_reaper *r, const char *kernel_id)
 	list_each (it, tmp, &r->running) {
 		struct km_watch *w = list_entry(it, struct km_watch, node);
 
-		if (strcmp(w->kernel_id, kernel_id) == 0)
+		if (w->kernel_id != NULL && strcmp(w->kernel_id, kernel_id) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* Read /proc/PID/NAME up to b's ceiling.  Returns false when there is no such file. */
-static bool
-read_proc(pid_t pid, const char *name, struct buf *b)
-{
-	char path[PROC_PATH_MAX], chunk[4096];
-	ssize_t n = 1;
-	int fd;
+/* --- whose a child is --------------------------------------------------------------------- */
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	while (n > 0) {
-		n = read(fd, chunk, sizeof(chunk));
-		if (n > 0 && buf_append(b, chunk, (size_t)n) != 0)
-			break;
+static struct member *
+find_member(const struct km_reaper *r, pid_t pid)
+{
+	struct list *it, *tmp;
+
+	list_each (it, tmp, &r->members) {
+		struct member *m = list_entry(it, struct member, node);
+
+		if (m->pid == pid)
+			return m;
 	}
-	(void)close(fd);
-	return true;
+	return NULL;
 }
 
-/* Parent and session of pid.  Returns false when it is gone, or a zombie. */
-static bool
-read_stat(pid_t pid, pid_t *ret_parent, pid_t *ret_session)
+/* A session's number stays its own while a process that is not reaped is in it. */
+static struct km_crew *
+crew_of_session(const struct km_reaper *r, pid_t session)
 {
-	struct buf b;
-	const char *after; /* the command's name may hold anything, also ')' */
-	int parent, session;
-	char state;
-	bool ok;
+	const struct km_watch *w = find_pid(&r->running, session);
+	struct list *it, *tmp;
 
-	buf_init(&b, PROC_STAT_MAX);
-	(void)read_proc(pid, "stat", &b);
-	after = b.len > 0 ? strrchr(b.data, ')') : NULL;
-	/* NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers */
-	ok = after != NULL && sscanf(after, ") %c %d %*d %d", &state, &parent, &session) == 3 &&
-	     strchr("ZX", state) == NULL;
-	if (ok) {
-		*ret_parent = parent;
-		*ret_session = session;
+	if (w == NULL)
+		w = find_pid(&r->ended, session);
+	if (w != NULL)
+		return w->crew;
+	list_each (it, tmp, &r->members) {
+		const struct member *m = list_entry(it, struct member, node);
+
+		if (m->session == session)
+			return m->crew;
 	}
-	buf_fini(&b);
-	return ok;
+	return NULL;
 }
 
-/* True if pid's environment names a kernel that does not run.  Where it has none, it may be
- * between two programs (execve(2)): then it is looked at again. */
-static bool
-has_ended_id(struct km_reaper *r, pid_t pid)
+static struct km_crew *
+crew_of_id(const struct km_reaper *r, const char *id)
 {
-	struct buf b;
-	const char *id = NULL;
+	struct list *it, *tmp;
 
-	buf_init(&b, PROC_FILE_MAX);
-	if (read_proc(pid, "environ", &b) && b.len == 0)
+	list_each (it, tmp, &r->crews) {
+		struct km_crew *c = list_entry(it, struct km_crew, node);
+
+		if (strcmp(c->id, id) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+/* Whose child pid is by its environment: *ret is a crew, or NULL.  Returns true if it is what a
+ * kernel that has ended left behind. */
+static bool
+look_at_id(struct km_reaper *r, pid_t pid, struct km_crew **ret)
+{
+	char *id = NULL;
+	bool left;
+
+	*ret = NULL;
+	if (km_proc_var(pid, ID_VAR, &id) == -EAGAIN)
 		r->unsure = true;
-	for (size_t at = 0; at < b.len && id == NULL; at += strlen(b.data + at) + 1)
-		if (strncmp(b.data + at, ID_VAR, sizeof(ID_VAR) - 1) == 0)
-			id = b.data + at + sizeof(ID_VAR) - 1;
-	id = id != NULL && !is_running_id(r, id) ? id : NULL;
-	buf_fini(&b);
-	return id != NULL;
+	if (id != NULL)
+		*ret = crew_of_id(r, id);
+	left = id != NULL && *ret == NULL && !is_running_id(r, id);
+	mem_free(id);
+	return left;
 }
 
-/* Kill child pid if it is what a kernel that has ended left behind. */
 static void
-check_child(struct km_reaper *r, pid_t pid, pid_t session)
+member_new(struct km_crew *c, pid_t pid, pid_t session)
 {
-	if (find_pid(&r->running, pid) != NULL || find_pid(&r->ended, pid) != NULL)
+	struct member *m = mem_new(sizeof(*m));
+
+	*m = (struct member){.pid = pid, .session = session, .crew = c};
+	list_add_before(&c->r->members, &m->node);
+}
+
+/* Kill child pid if it is what a kernel or a crew that has ended left behind; note it if a crew's
+ * that has not. */
+static void
+check_child(void *arg, pid_t pid)
+{
+	struct km_reaper *r = arg;
+	struct member *m = find_member(r, pid);
+	struct km_crew *c;
+	pid_t parent, session;
+	bool left = false;
+
+	if (find_pid(&r->running, pid) != NULL) /* most are kernels: no file for them */
 		return;
-	if (find_pid(&r->ended, session) == NULL && !has_ended_id(r, pid))
+	if (!km_proc_stat(pid, &parent, &session) || find_pid(&r->ended, pid) != NULL)
 		return;
+	c = m != NULL ? m->crew : crew_of_session(r, session);
+	if (c == NULL)
+		left = find_pid(&r->ended, session) != NULL || look_at_id(r, pid, &c);
+	if (m != NULL)
+		m->session = session;
+	else if (c != NULL)
+		member_new(c, pid, session);
 	/* ours until reaped, and only this file reaps */
-	if (kill(pid, SIGKILL) == 0)
+	if ((left || (c != NULL && c->ending)) && kill(pid, SIGKILL) == 0)
 		r->orphans++;
 }
 
-static pid_t
-parse_pid(const char *s)
-{
-	char *end;
-	long n = strtol(s, &end, 10);
-
-	return end != s && n > 0 && n <= INT32_MAX ? (pid_t)n : 0;
-}
-
-/* Children of one thread of ours.  Returns false where the system has no such list. */
-static bool
-sweep_thread(struct km_reaper *r, const char *tid)
-{
-	char name[PROC_PATH_MAX];
-	struct buf b;
-	bool has;
-
-	(void)snprintf(name, sizeof(name), "task/%.20s/children", tid);
-	buf_init(&b, PROC_FILE_MAX);
-	has = read_proc(getpid(), name, &b);
-	for (size_t at = 0; at < b.len; at += strcspn(b.data + at, " ") + 1) {
-		pid_t pid = parse_pid(b.data + at), parent, session;
-
-		if (pid > 0 && find_pid(&r->running, pid) == NULL &&
-		    read_stat(pid, &parent, &session)) /* most are kernels: no file for them */
-			check_child(r, pid, session);
-	}
-	buf_fini(&b);
-	return has;
-}
-
-static bool
-sweep_children(struct km_reaper *r)
-{
-	DIR *d = opendir("/proc/self/task");
-	bool has = d != NULL;
-	const struct dirent *e;
-
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread, one DIR */
-	while (has && (e = readdir(d)) != NULL)
-		if (parse_pid(e->d_name) > 0)
-			has = sweep_thread(r, e->d_name);
-	if (d != NULL)
-		(void)closedir(d);
-	return has;
-}
-
-/* Where /proc has no lists of children (CONFIG_PROC_CHILDREN): all processes. */
-static void
-sweep_all(struct km_reaper *r)
-{
-	DIR *d = opendir("/proc");
-	const struct dirent *e;
-	pid_t pid, parent, session;
-
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread, one DIR */
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		pid = parse_pid(e->d_name);
-		if (pid > 0 && read_stat(pid, &parent, &session) && parent == getpid())
-			check_child(r, pid, session);
-	}
-	if (d != NULL)
-		(void)closedir(d);
-}
-
 /* Move the watched processes that are zombies to ended; what is left of their groups is
- * killed. */
+ * killed, unless it is a crew's. */
 static void
 look(struct km_reaper *r)
 {
@@ -239,11 +215,20 @@ look(struct km_reaper *r)
 			si.si_pid = -1; /* gone: its pid may be another's by now */
 		if (si.si_pid == 0)
 			continue;
-		if (si.si_pid > 0)
+		if (si.si_pid > 0 && (w->crew == NULL || w->crew->ending))
 			(void)killpg(w->pid, SIGKILL);
 		list_del(&w->node);
 		list_add_before(&r->ended, &w->node);
 	}
+}
+
+static void
+forget_member(struct member *m)
+{
+	if (m == NULL)
+		return;
+	list_del(&m->node);
+	mem_free(m);
 }
 
 /* Reap zombies nobody watches.  Returns false when a watched one is in the way. */
@@ -257,6 +242,7 @@ reap_others(struct km_reaper *r)
 			return true;
 		if (find_pid(&r->running, si.si_pid) != NULL)
 			return false;
+		forget_member(find_member(r, si.si_pid));
 		(void)waitpid(si.si_pid, NULL, WNOHANG);
 	}
 }
@@ -274,12 +260,64 @@ tell(struct km_reaper *r)
 		(void)waitpid(w->pid, &status, WNOHANG);
 		list_del(&w->node);
 		w->pid = 0;
+		w->crew = NULL;
 		if (fn != NULL) {
 			fn(arg, status);
 		} else {
 			mem_free(w->kernel_id);
 			mem_free(w);
 		}
+	}
+}
+
+static bool
+has_crew(const struct list *watches, const struct km_crew *c)
+{
+	struct list *it, *tmp;
+
+	list_each (it, tmp, watches)
+		if (list_entry(it, struct km_watch, node)->crew == c)
+			return true;
+	return false;
+}
+
+static bool
+is_left_of(const struct km_crew *c)
+{
+	struct list *it, *tmp;
+
+	list_each (it, tmp, &c->r->members)
+		if (list_entry(it, struct member, node)->crew == c)
+			return true;
+	return has_crew(&c->r->running, c) || has_crew(&c->r->ended, c);
+}
+
+static void
+bury(struct km_crew *c)
+{
+	km_crew_gone_fn *gone = c->gone;
+	void *arg = c->arg;
+
+	list_del(&c->node);
+	mem_free(c->id);
+	mem_free(c);
+	if (gone != NULL)
+		gone(arg);
+}
+
+/* The crews that have ended and of which nothing is left; gone may make or free others. */
+static void
+bury_crews(struct km_reaper *r)
+{
+	struct list *it = r->crews.next;
+
+	while (it != &r->crews && r->later == NULL) {
+		struct km_crew *c = list_entry(it, struct km_crew, node);
+		bool over = c->ending && !is_left_of(c);
+
+		it = it->next; /* freeing another crew only marks it */
+		if (over)
+			bury(c);
 	}
 }
 
@@ -291,8 +329,7 @@ pass(struct km_reaper *r)
 	look(r);
 	r->orphans = 0;
 	r->unsure = false;
-	if (!sweep_children(r))
-		sweep_all(r);
+	km_proc_children(check_child, r);
 	if (!r->unsure) {
 		loop_timer_free(r->later);
 		r->later = NULL;
@@ -303,6 +340,8 @@ pass(struct km_reaper *r)
 	tell(r);
 	if (!reap_others(r))
 		loop_task_post(&r->again);
+	else
+		bury_crews(r);
 }
 
 static void
@@ -331,6 +370,8 @@ km_reaper_new(struct loop *lp)
 
 	list_init(&r->running);
 	list_init(&r->ended);
+	list_init(&r->members);
+	list_init(&r->crews);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L); /* fails on no kernel since 3.4 */
 	r->lp = lp;
 	loop_task_init(&r->again, lp, on_sigchld, r);
@@ -360,21 +401,37 @@ km_reaper_free(struct km_reaper *r)
 		return;
 	forget_all(&r->running);
 	forget_all(&r->ended);
+	while (!list_empty(&r->members))
+		forget_member(list_entry(r->members.next, struct member, node));
+	while (!list_empty(&r->crews)) {
+		struct km_crew *c = list_entry(r->crews.next, struct km_crew, node);
+
+		assert(c->ending);
+		bury(c);
+	}
 	loop_task_cancel(&r->again);
 	loop_timer_free(r->later);
 	loop_signal_free(r->sigchld);
 	mem_free(r);
 }
 
-struct km_watch *
-km_reaper_watch(struct km_reaper *r, pid_t pid, const char *kernel_id, km_reaped_fn *fn,
-                void *arg)
+static struct km_watch *
+watch_new(struct km_reaper *r, pid_t pid, km_reaped_fn *fn, void *arg)
 {
 	struct km_watch *w = mem_new(sizeof(*w));
 
 	*w = (struct km_watch){.r = r, .pid = pid, .fn = fn, .arg = arg};
-	w->kernel_id = mem_strdup(kernel_id);
 	list_add_before(&r->running, &w->node);
+	return w;
+}
+
+struct km_watch *
+km_reaper_watch(struct km_reaper *r, pid_t pid, const char *kernel_id, km_reaped_fn *fn,
+                void *arg)
+{
+	struct km_watch *w = watch_new(r, pid, fn, arg);
+
+	w->kernel_id = mem_strdup(kernel_id);
 	return w;
 }
 
@@ -401,5 +458,83 @@ km_reaper_pending(const struct km_reaper *r)
 		n++;
 	list_each (it, tmp, &r->ended)
 		n++;
+	list_each (it, tmp, &r->members)
+		n++;
+	list_each (it, tmp, &r->crews)
+		n += list_entry(it, struct km_crew, node)->ending;
 	return n;
+}
+
+/* --- crews ---------------------------------------------------------------------------------- */
+
+struct km_crew *
+km_crew_new(struct km_reaper *r, const char *id)
+{
+	struct km_crew *c = mem_new(sizeof(*c));
+
+	c->r = r;
+	c->id = mem_strdup(id);
+	list_init(&c->drains);
+	list_add_before(&r->crews, &c->node);
+	return c;
+}
+
+/* The process and its group: a group's number is its own while a process that is not reaped is in
+ * it. */
+static void
+kill_member(const struct member *m)
+{
+	pid_t group = getpgid(m->pid);
+
+	(void)kill(m->pid, SIGKILL);
+	if (group > 0 && group != getpgrp())
+		(void)killpg(group, SIGKILL);
+}
+
+void
+km_crew_free(struct km_crew *c, km_crew_gone_fn *gone, void *arg)
+{
+	struct list *it, *tmp;
+
+	if (c == NULL)
+		return;
+	c->ending = true;
+	c->gone = gone;
+	c->arg = arg;
+	km_drain_end(&c->drains);
+	list_each (it, tmp, &c->r->running) {
+		const struct km_watch *w = list_entry(it, struct km_watch, node);
+
+		if (w->crew == c)
+			(void)killpg(w->pid, SIGKILL);
+	}
+	list_each (it, tmp, &c->r->members) {
+		const struct member *m = list_entry(it, struct member, node);
+
+		if (m->crew == c)
+			kill_member(m);
+	}
+	c->r->later_ms = UNSURE_MIN_MS;
+	loop_task_post(&c->r->again); /* for those that are not known to be ours yet */
+}
+
+const char *
+km_crew_id(const struct km_crew *c)
+{
+	return c->id;
+}
+
+struct km_watch *
+km_crew_watch(struct km_crew *c, pid_t pid, km_reaped_fn *fn, void *arg)
+{
+	struct km_watch *w = watch_new(c->r, pid, fn, arg);
+
+	w->crew = c;
+	return w;
+}
+
+void
+km_crew_drain(struct km_crew *c, int fd)
+{
+	km_drain_add(c->r->lp, fd, &c->drains);
 }

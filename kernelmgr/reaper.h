@@ -3,7 +3,7 @@
  * The gateway makes itself a child subreaper (prctl(2)), so what a kernel's code put in the
  * background, even by setsid or a double fork, becomes the gateway's child when its parent
  * ends.  A child that is no watched process, and whose environment names a
- * KERNELBRIDGE_KERNEL_ID that no watched process has, is killed.
+ * KERNELBRIDGE_KERNEL_ID that no watched process and no crew has, is killed.
  */
 #ifndef KM_REAPER_H
 #define KM_REAPER_H
@@ -29,17 +29,31 @@ struct km_watch *km_reaper_watch(struct km_reaper *r, pid_t pid, const char *ker
 /* No more calls; a process still running goes on to be reaped silently.  NULL is fine. */
 void km_watch_free(struct km_watch *w);
 
-/* Processes that are not reaped yet, watched, forgotten or orphaned: 0 when nothing is left. */
+/* What is not reaped yet, watched, forgotten, orphaned or known to be a crew's, and crews that end:
+ * 0 when nothing is left. */
 unsigned km_reaper_pending(const struct km_reaper *r);
 
-/* A crew: processes that may leave others running behind them, which live as long as the crew.
- * Its id (copied) is what their KERNELBRIDGE_KERNEL_ID says. */
+/* --- crews ----------------------------------------------------------------------------------
+ *
+ * A crew: processes that may leave others running behind them, which live as long as the crew.
+ * To it belong the watched ones and, once they are the gateway's children, those whose environment
+ * has its id as KERNELBRIDGE_KERNEL_ID, or whose session is that of one that belongs to it. */
+
+typedef void km_crew_gone_fn(void *arg);
+
+/* id is copied, and never used for another.  Never returns NULL. */
 struct km_crew *km_crew_new(struct km_reaper *r, const char *id);
-/* Kill what runs of it and what it left; km_reaper_pending() tells when all is gone.  NULL is
- * fine. */
-void km_crew_free(struct km_crew *c);
+/* Kill what runs of it and what it left, and call gone(arg) once, later, when the last of it is
+ * reaped (in km_reaper_free() at the latest); gone may be NULL.  The crew is not to be used any
+ * more.  NULL is fine: no call. */
+void km_crew_free(struct km_crew *c, km_crew_gone_fn *gone, void *arg);
 const char *km_crew_id(const struct km_crew *c);
+
 /* As km_reaper_watch(), but when pid has ended its group is left alone. */
 struct km_watch *km_crew_watch(struct km_crew *c, pid_t pid, km_reaped_fn *fn, void *arg);
+
+/* Take fd, a pipe's reading end that does not block: what processes of the crew go on to write
+ * there is read and dropped, until they close it or the crew goes. */
+void km_crew_drain(struct km_crew *c, int fd);
 
 #endif /* KM_REAPER_H */

@@ -1,0 +1,18 @@
+/* gateway/crew.h - CORE: the processes of a sandbox that are no kernels, as one thing that ends with
+ * it.
+ */
+#ifndef GW_CREW_H
+#define GW_CREW_H
+
+struct gw_sandbox;
+struct km_crew;
+
+#define GW_CREW_LOGS "commands" /* folder in a sandbox's folder: logs of commands */
+
+/* The crew of sb, borrowed; made on first use, when an earlier crew's logs are removed. */
+struct km_crew *gw_crew_of(struct gw_sandbox *sb);
+
+/* Kill all of it; the sandbox's folder is held until the last process is reaped. */
+void gw_crew_end(struct gw_sandbox *sb);
+
+#endif /* GW_CREW_H */
