@@ -321,7 +321,7 @@ describe('sandboxes', () => {
     withSandbox({ networkPolicy: { defaultAction: 'deny', egress: [] }, resource: { cpu: '1' } }, async (made) => {
       const named = (await made.getInfo()).metadata['kernelbridge.not-enforced'].split(',').map((one) => one.trim())
       assert.ok(named.includes('networkPolicy'), named)
-      assert.ok(named.includes('resourceLimits'), named)
+      assert.ok(named.includes('resourceLimits.cpu'), named)
     }))
 
   test('endpoints', async () => {
