@@ -46,7 +46,7 @@ number(const struct gw_http *x, const char *name)
 static void
 sized(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	static const char block[1000];
+	static const char block[] = "123456789";
 
 	(void)core;
 	(void)body;
@@ -177,7 +177,7 @@ a_promise_is_kept(void **state)
 	struct edge *r = *state;
 	char *got = ask(r, "GET /sized?promise=7&give=7 HTTP/1.1\r\n" HOST "\r\n" HELLO, NULL);
 
-	assert_non_null(strstr(got, "HTTP/1.1 206 Partial Content\r\n"));
+	assert_non_null(strstr(got, "HTTP/1.1 206 "));
 	assert_non_null(strstr(got, "\r\nContent-Length: 7\r\n"));
 	assert_non_null(strstr(got, "\r\nX-Kind: sized\r\n"));
 	assert_null(strstr(got, "Transfer-Encoding"));

@@ -364,6 +364,8 @@ more_is_asked_for_early_and_twice(void **state)
 	edge_until(r, seen.bytes == 5);
 	edge_send(fd, "f", 1);
 	edge_settle(r);
+	loop_task_post(&conn_of(r)->turn); /* as when something was sent */
+	edge_settle(r);
 	assert_int_equal(seen.bytes, 5); /* held, although more was asked for before it */
 	receive();
 	edge_until(r, seen.bytes == 6);
@@ -426,6 +428,29 @@ an_early_answer_is_heard(void **state)
 		edge_until(r, conn_of(r) == NULL);
 	}
 	assert_int_equal(seen.closed_n, 0);
+}
+
+/* The time for that grows while bytes come, up to half a minute. */
+static void
+an_early_answer_has_time(void **state)
+{
+	struct edge *r = *state;
+	uint64_t deadline, since;
+	int fd;
+
+	seen.asked = ANSWER;
+	fd = say(r, UP "Content-Length: 1000\r\n\r\n");
+	edge_until(r, conn_of(r)->state == GW_CONN_LINGER);
+	deadline = conn_of(r)->deadline_ms;
+	edge_send(fd, "x", 1);
+	edge_until(r, conn_of(r)->deadline_ms > deadline);
+	since = conn_of(r)->since_ms -= 29000;
+	deadline = conn_of(r)->deadline_ms;
+	edge_send(fd, "x", 1);
+	edge_until(r, conn_of(r)->deadline_ms < deadline);
+	assert_int_equal(conn_of(r)->deadline_ms, since + 30000);
+	hear(r, fd, "HTTP/1.1 200", NULL);
+	(void)close(fd);
 }
 
 /* What was read to its end needs no new connection. */
@@ -635,6 +660,7 @@ main(void)
 	    TEST(more_is_asked_for_early_and_twice),
 	    TEST(a_client_is_told_to_go_on),
 	    TEST(an_early_answer_is_heard),
+	    TEST(an_early_answer_has_time),
 	    TEST(an_answer_to_the_last_piece_keeps_the_connection),
 	    TEST(a_malformed_chunk_ends_it),
 	    TEST(strangers_may_not_send_much),
