@@ -14,6 +14,8 @@
 #include "gateway/files.h"
 #include "gateway/metrics.h"
 #include "gateway/sandbox.h"
+#include "kernelmgr/launcher.h"
+#include "kernelmgr/process.h"
 #include "tests/unit/km_run.h"
 #include "tests/unit/paper_kernel.h"
 #include "wire/base/err.h"
@@ -73,6 +75,87 @@ gw_files_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
 	*ret = NULL;
 	*ret_len = 0;
 	return err_set(err, -ENOENT, "no file %s", path);
+}
+
+/* --- kernelmgr/process.h: no program runs ------------------------------------------------- */
+
+/* It prints its last argument, once, and ends when its owner has taken that, or by a signal. */
+struct km_process {
+	struct loop_task next;
+	const struct km_process_ops *ops;
+	void *arg;
+	char *text; /* NULL: printed */
+	int how;
+	bool paused, freed;
+};
+
+static void
+on_process(void *arg)
+{
+	struct km_process *p = arg;
+	char *s = p->text;
+
+	p->text = NULL;
+	if (s != NULL && s[0] != '\0')
+		p->paused = p->ops->output(p->arg, 1, s, strlen(s)) == -EAGAIN;
+	mem_free(s);
+	if (s != NULL && !p->paused && !p->freed)
+		loop_task_post(&p->next);
+	else if (s == NULL)
+		p->ops->ended(p->arg, p->how);
+}
+
+int
+km_process_new(struct loop *lp, const struct km_process_start *what,
+               const struct km_process_ops *ops, void *arg, struct km_process **ret,
+               struct err *err)
+{
+	struct km_process *p;
+	size_t n = 0;
+
+	if (what->argv[0][0] == '\0')
+		return err_set(err, -ENOENT, "program '' is not there");
+	p = mem_new(sizeof(*p));
+	while (what->argv[n + 1] != NULL)
+		n++;
+	p->text = mem_strdup(what->argv[n]);
+	p->ops = ops;
+	p->arg = arg;
+	loop_task_init(&p->next, lp, on_process, p);
+	loop_task_post(&p->next);
+	*ret = p;
+	return 0;
+}
+
+void
+km_process_resume(struct km_process *p)
+{
+	p->paused = false;
+	loop_task_post(&p->next);
+}
+
+void
+km_process_signal(struct km_process *p, int signum)
+{
+	p->how = KM_SIGNALLED + signum;
+}
+
+pid_t
+km_process_pid(const struct km_process *p)
+{
+	return p->text != NULL ? 1 : 0;
+}
+
+void
+km_process_free(struct km_process *p)
+{
+	if (p == NULL)
+		return;
+	loop_task_cancel(&p->next);
+	mem_free(p->text);
+	p->text = NULL;
+	p->freed = true;
+	loop_later(p->next.lp, mem_free, p);
 }
 
 /* --- the core --------------------------------------------------------------------------- */
@@ -178,6 +261,7 @@ fuzz_core_clean(void)
 		fuzz_core_settle();
 	assert(paper_count() == 0);
 	assert(gw_core_executions(fz.core) == 0);
+	assert(gw_metric[GW_M_COMMANDS_RUNNING] == 0);
 	assert(gw_metric[GW_M_CONTEXTS] == 0 && gw_metric[GW_M_SANDBOXES] == 1);
 }
 
