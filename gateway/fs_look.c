@@ -74,6 +74,12 @@ open_beneath(int dir, const char *path, uint64_t flags, uint64_t resolve)
 }
 
 int
+gw_fs_look_sub(int dir, const char *path, uint64_t flags)
+{
+	return open_beneath(dir, path, flags, RESOLVE_NO_SYMLINKS);
+}
+
+int
 gw_fs_look_home(const struct gw_fs *fs, int *ret, struct err *err)
 {
 	int fd = open_beneath(gw_fs_look_folder(fs), gw_fs_look_name(fs), O_PATH | O_DIRECTORY,

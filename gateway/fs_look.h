@@ -20,6 +20,10 @@ int gw_fs_look_errno(int e, const char *path, struct err *err);
 int gw_fs_look(const struct gw_fs *fs, const char *here, uint64_t flags, int *ret,
                struct err *err);
 
+/* The same below the folder dir, where no part of path may be a link.  Returns a descriptor, owned by
+ * the caller, or -errno (-ELOOP: a link). */
+int gw_fs_look_sub(int dir, const char *path, uint64_t flags);
+
 /* here with its links replaced by what they mean, as far as it exists; owned by the caller.  Only
  * as good as the moment: open what it names, beneath.  Returns 0, -EINVAL, -EACCES or -EIO. */
 int gw_fs_look_real(const struct gw_fs *fs, const char *here, char **ret, struct err *err);
