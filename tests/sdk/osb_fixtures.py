@@ -66,6 +66,7 @@ def osb(osb_client: Client, shared_osb: str, loop: Any) -> Iterator[Box]:
     """The shared sandbox, its default Python context warm; tests leave that in order."""
     made = loop.run(osb_client.connect(shared_osb))
     loop.run(made.run("pass"))
+    loop.run(made.files("write_file", "first", ""))  # from then on its folder is open
     yield made
     loop.run(made.close())
 
@@ -75,6 +76,7 @@ def osb_raw(osb_gateway: Gateway) -> Iterator[Raw]:
     """A sandbox for raw requests, shared; its default Python context is warm."""
     with Raw(osb_gateway, timeout=3600) as made:
         made.code("pass")
+        made.ask("GET", "/files/download?path=first")
         yield made
 
 
