@@ -1,4 +1,4 @@
-/* Unit test of kernelmgr/reaper: who is told, who is killed, and who is left alone. */
+/* Unit test of kernelmgr/reaper: who is told, who is killed, and who is left alone; crews. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,6 +26,11 @@ struct child {
 struct world {
 	struct loop *lp;
 	struct km_reaper *reaper;
+};
+
+/* A crew's end, as its owner is told. */
+struct end {
+	int called;
 };
 
 static int
@@ -310,6 +315,183 @@ callback_may_free_any(void **state)
 	child_fini(&p.b);
 }
 
+/* --- crews -------------------------------------------------------------------------------- */
+
+static void
+crew_start(struct km_crew *crew, struct child *c, const char *script)
+{
+	child_spawn(c, km_crew_id(crew), script);
+	c->watch = km_crew_watch(crew, c->pid, on_reaped, c);
+}
+
+static void
+on_gone(void *arg)
+{
+	struct end *e = arg;
+
+	e->called++;
+}
+
+static bool
+is_ended(void *arg)
+{
+	return ((struct end *)arg)->called > 0;
+}
+
+/* What a command may leave running: each script prints its pid, and ends when released. */
+static const struct {
+	const char *why, *script;
+} leaves[] = {
+    {"background job in the group", "sleep 1000 & echo $!; read x"},
+    {"background job, deaf to its terminal", "nohup sleep 1000 >/dev/null & echo $!; read x"},
+    {"session of its own", "setsid sh -c 'echo $$; exec sleep 1000' & read x"},
+    {"double fork and session of its own",
+     "(setsid sh -c 'echo $$; exec sleep 1000' &) ; read x"},
+    {"ignores signals", "(setsid sh -c 'trap \"\" INT TERM HUP; echo $$; "
+                        "while :; do sleep 1000; done' &) ; read x"},
+    {"child of something that is alive and of its own session",
+     "(setsid sh -c '(setsid sh -c \"echo \\$\\$; exec sleep 1000\" &); sleep 1000' &) ; "
+     "read x"},
+    {"another group, environment cleared",
+     "exec bash -c 'set -m; env -i /bin/sleep 1000 & echo $!; read x'"},
+};
+
+#define LEAVES_N (sizeof(leaves) / sizeof(leaves[0]))
+
+static void
+what_a_crew_leaves_lives_until_the_crew_goes(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < LEAVES_N; i++) {
+		struct end e = {.called = 0};
+		struct km_crew *crew = km_crew_new(w->reaper, "crew-a");
+		struct child c, other;
+		pid_t left;
+
+		crew_start(crew, &c, leaves[i].script);
+		left = child_read_pid(&c);
+		child_release(&c);
+		assert_true(run_until(w->lp, was_told, &c));
+		assert_true(WIFEXITED(c.status));
+		/* another's end makes the reaper look again */
+		child_start(w, &other, "other", "exit 0");
+		assert_true(run_until(w->lp, was_told, &other));
+		if (kill(left, 0) != 0)
+			fail_msg("killed: %s", leaves[i].why);
+		km_crew_free(crew, on_gone, &e);
+		assert_int_equal(e.called, 0);
+		assert_int_not_equal(km_reaper_pending(w->reaper), 0);
+		assert_true(run_until(w->lp, is_ended, &e));
+		if (!run_is_gone(&left))
+			fail_msg("still there: %s", leaves[i].why);
+		assert_true(run_until(w->lp, is_clear, w->reaper));
+		assert_int_equal(e.called, 1);
+		child_fini(&c);
+		child_fini(&other);
+	}
+}
+
+static void
+a_crew_takes_running_ones_with_it(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < LEAVES_N; i++) {
+		struct end e = {.called = 0};
+		struct km_crew *crew = km_crew_new(w->reaper, "crew-a");
+		struct child c;
+		pid_t left;
+
+		crew_start(crew, &c, leaves[i].script);
+		left = child_read_pid(&c);
+		if (i % 2 == 0) {
+			km_watch_free(c.watch);
+			c.watch = NULL;
+		}
+		km_crew_free(crew, on_gone, &e);
+		assert_true(run_until(w->lp, is_ended, &e));
+		if (!run_is_gone(&left) || !run_is_gone(&c.pid))
+			fail_msg("still there: %s", leaves[i].why);
+		assert_int_equal(c.called, i % 2 != 0);
+		assert_true(run_until(w->lp, is_clear, w->reaper));
+		child_fini(&c);
+	}
+}
+
+static void
+crews_are_apart(void **state)
+{
+	struct world *w = *state;
+	struct km_crew *a = km_crew_new(w->reaper, "a"), *b = km_crew_new(w->reaper, "b");
+	struct end ea = {.called = 0}, eb = {.called = 0};
+	struct child of_a, of_b, kernel;
+	pid_t left_a, left_b, left_k;
+
+	crew_start(a, &of_a, leaves[3].script);
+	crew_start(b, &of_b, leaves[3].script);
+	child_start(w, &kernel, "k", leaves[3].script);
+	left_a = child_read_pid(&of_a);
+	left_b = child_read_pid(&of_b);
+	left_k = child_read_pid(&kernel);
+	child_release(&of_b);
+	assert_true(run_until(w->lp, was_told, &of_b));
+	km_crew_free(a, on_gone, &ea);
+	assert_true(run_until(w->lp, is_ended, &ea));
+	assert_true(run_is_gone(&left_a));
+	assert_true(run_until(w->lp, was_told, &of_a));
+	assert_int_equal(WTERMSIG(of_a.status), SIGKILL);
+	assert_int_equal(kill(left_b, 0), 0);
+	assert_int_equal(kill(left_k, 0), 0);
+	assert_int_equal(eb.called, 0);
+
+	km_crew_free(b, on_gone, &eb);
+	assert_true(run_until(w->lp, is_ended, &eb));
+	assert_true(run_is_gone(&left_b));
+	assert_int_equal(kill(left_k, 0), 0);
+	child_release(&kernel);
+	assert_true(run_until(w->lp, run_is_gone, &left_k));
+	assert_true(run_until(w->lp, is_clear, w->reaper));
+	child_fini(&of_a);
+	child_fini(&of_b);
+	child_fini(&kernel);
+}
+
+static void
+an_empty_crew_ends_later(void **state)
+{
+	struct world *w = *state;
+	struct end e = {.called = 0};
+
+	km_crew_free(NULL, on_gone, &e);
+	km_crew_free(km_crew_new(w->reaper, "quiet"), NULL, NULL);
+	km_crew_free(km_crew_new(w->reaper, "told"), on_gone, &e);
+	assert_int_equal(e.called, 0);
+	assert_true(run_until(w->lp, is_ended, &e));
+	assert_true(run_until(w->lp, is_clear, w->reaper));
+	assert_int_equal(e.called, 1);
+}
+
+/* The reaper's own end tells as well: what is held for the crew is released. */
+static void
+the_reapers_end_tells(void **state)
+{
+	struct world *w = *state;
+	struct end e = {.called = 0};
+	struct km_crew *crew = km_crew_new(w->reaper, "a");
+	struct child c;
+
+	crew_start(crew, &c, "sleep 1000 & read x");
+	km_watch_free(c.watch);
+	c.watch = NULL;
+	km_crew_free(crew, on_gone, &e);
+	km_reaper_free(w->reaper);
+	assert_int_equal(e.called, 1);
+	w->reaper = km_reaper_new(w->lp); /* for what was killed, not reaped */
+	assert_true(run_until(w->lp, run_is_gone, &c.pid));
+	child_fini(&c);
+}
+
 int
 main(void)
 {
@@ -320,6 +502,12 @@ main(void)
 	    cmocka_unit_test_setup_teardown(leaves_others_alone, setup, teardown),
 	    cmocka_unit_test_setup_teardown(forgotten_is_reaped_silently, setup, teardown),
 	    cmocka_unit_test_setup_teardown(callback_may_free_any, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_a_crew_leaves_lives_until_the_crew_goes, setup,
+	                                    teardown),
+	    cmocka_unit_test_setup_teardown(a_crew_takes_running_ones_with_it, setup, teardown),
+	    cmocka_unit_test_setup_teardown(crews_are_apart, setup, teardown),
+	    cmocka_unit_test_setup_teardown(an_empty_crew_ends_later, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_reapers_end_tells, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
