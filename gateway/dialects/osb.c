@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "gateway/core.h"
 #include "gateway/dialects/dialects.h"
@@ -59,6 +60,17 @@ edge_error(int status, const char *message, const char *path)
 
 /* --- requests ----------------------------------------------------------------------------- */
 
+/* Whether the parameter called name is absent, or the number id. */
+static bool
+is_ours(const struct gw_http *x, const char *name, unsigned long id)
+{
+	const char *text = gw_http_param(x, name);
+	char own[24];
+
+	(void)snprintf(own, sizeof(own), "%lu", id);
+	return text == NULL || strcmp(text, own) == 0;
+}
+
 struct gw_sandbox *
 gw_osb_sandbox(struct gw_core *core, struct gw_http *x)
 {
@@ -73,6 +85,11 @@ gw_osb_sandbox(struct gw_core *core, struct gw_http *x)
 		gw_osb_fail(x, 404, GW_OSB_NO_SANDBOX, "sandbox %.64s not found", id);
 	else if (sb->paused || sb->stopped)
 		gw_osb_fail(x, 409, "SANDBOX_PAUSED", "sandbox %.64s is paused", id);
+	else if (!is_ours(x, "uid", geteuid()) || !is_ours(x, "gid", getegid()))
+		gw_osb_fail(x, 400, GW_OSB_BAD_BODY,
+		            "files belong to uid %lu and gid %lu, as whom all sandboxes run: "
+		            "no other identity can be taken",
+		            (unsigned long)geteuid(), (unsigned long)getegid());
 	else
 		return sb;
 	return NULL;
@@ -138,6 +155,18 @@ static const struct gw_route events[] = {
 	{NULL, NULL, GW_ACCESS_DENY, NULL, NULL, NULL, NULL},
 };
 
+#define FILE_ROWS(base) \
+	{"GET",    base "/files/info",              USER, gw_osb_files_info,        NULL, NULL, NULL}, \
+	{"DELETE", base "/files",                   USER, gw_osb_files_delete,      NULL, NULL, NULL}, \
+	{"POST",   base "/files/mv",                USER, gw_osb_files_move,        NULL, NULL, NULL}, \
+	{"POST",   base "/files/permissions",       USER, gw_osb_files_chmod,       NULL, NULL, NULL}, \
+	{"GET",    base "/files/search",            USER, gw_osb_files_search,      NULL, NULL, NULL}, \
+	{"POST",   base "/files/replace",           USER, gw_osb_files_replace,     NULL, NULL, NULL}, \
+	{"GET",    base "/files/download",          USER, gw_osb_download,          NULL, NULL, NULL}, \
+	{"POST",   base "/directories",             USER, gw_osb_dirs_make,         NULL, NULL, NULL}, \
+	{"DELETE", base "/directories",             USER, gw_osb_dirs_delete,       NULL, NULL, NULL}, \
+	{"GET",    base "/directories/list",        USER, gw_osb_dirs_list,         NULL, NULL, NULL}
+
 static const struct gw_route execd[] = {
 	{"GET",    EXECD "/ping",                   USER, ping,                     NULL, NULL, NULL},
 	{"POST",   EXECD "/code",                   USER, gw_osb_code,              NULL, NULL, NULL},
@@ -154,16 +183,8 @@ static const struct gw_route execd[] = {
 	{"POST",   EXECD "/session",                USER, gw_osb_session_create,    NULL, NULL, NULL},
 	{"POST",   EXECD "/session/{id}/run",       USER, gw_osb_session_run,       NULL, NULL, NULL},
 	{"DELETE", EXECD "/session/{id}",           USER, gw_osb_session_delete,    NULL, NULL, NULL},
-	{"GET",    EXECD "/files/info",             USER, gw_osb_files_info,        NULL, NULL, NULL},
-	{"DELETE", EXECD "/files",                  USER, gw_osb_files_delete,      NULL, NULL, NULL},
-	{"POST",   EXECD "/files/mv",               USER, gw_osb_files_move,        NULL, NULL, NULL},
-	{"POST",   EXECD "/files/permissions",      USER, gw_osb_files_chmod,       NULL, NULL, NULL},
-	{"GET",    EXECD "/files/search",           USER, gw_osb_files_search,      NULL, NULL, NULL},
-	{"POST",   EXECD "/files/replace",          USER, gw_osb_files_replace,     NULL, NULL, NULL},
-	{"GET",    EXECD "/files/download",         USER, gw_osb_download,          NULL, NULL, NULL},
-	{"POST",   EXECD "/directories",            USER, gw_osb_dirs_make,         NULL, NULL, NULL},
-	{"DELETE", EXECD "/directories",            USER, gw_osb_dirs_delete,       NULL, NULL, NULL},
-	{"GET",    EXECD "/directories/list",       USER, gw_osb_dirs_list,         NULL, NULL, NULL},
+	FILE_ROWS("/sandboxes/{sandbox}/proxy/{port}"),
+	FILE_ROWS("/sandboxes/{sandbox}/proxy/{port}/v1/filesystem/{uid}/{gid}"), /* as a user */
 	{"GET",    EXECD "/metrics",                USER, gw_osb_metrics,           NULL, NULL, NULL},
 	{"GET",    EXECD "/metrics/watch",          USER, gw_osb_metrics_watch,     NULL, NULL, NULL},
 	{NULL, NULL, GW_ACCESS_DENY, NULL, NULL, NULL, NULL},
@@ -171,6 +192,8 @@ static const struct gw_route execd[] = {
 
 static const struct gw_route upload[] = {
 	{"POST",   EXECD "/files/upload",           USER, gw_osb_upload,            NULL, NULL, NULL},
+	{"POST",   EXECD "/v1/filesystem/{uid}/{gid}/files/upload",
+	                                            USER, gw_osb_upload,            NULL, NULL, NULL},
 	{NULL, NULL, GW_ACCESS_DENY, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -29,6 +29,7 @@ struct gw_sandbox;
 #define GW_OSB_NO_CONTEXT  "CONTEXT_NOT_FOUND"
 #define GW_OSB_NO_COMMAND  "COMMAND_NOT_FOUND"
 #define GW_OSB_NO_FILE     "FILE_NOT_FOUND"
+#define GW_OSB_FORBIDDEN   "FORBIDDEN_PATH"
 #define GW_OSB_NO_SANDBOX  "SANDBOX_NOT_FOUND"
 #define GW_OSB_UNSUPPORTED "NOT_SUPPORTED"
 
@@ -36,7 +37,8 @@ struct gw_sandbox;
 void gw_osb_fail(struct gw_http *x, int status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The sandbox {sandbox} of an execd path, if it runs; NULL: answered (404, or 409 when paused). */
+/* The sandbox {sandbox} of an execd path, if it runs, and if the {uid} and {gid} that some paths
+ * have are the gateway's own; NULL: answered (404, 409 when paused, or 400). */
 struct gw_sandbox *gw_osb_sandbox(struct gw_core *core, struct gw_http *x);
 
 /* Read a body: an object, or nothing at all where empty_ok (then an empty one).  Returns it, owned
