@@ -432,6 +432,15 @@ gw_command_interrupt(struct gw_command *c)
 		                          on_grace, c);
 }
 
+void
+gw_command_kill(struct gw_command *c)
+{
+	if (c->state == STARTING)
+		c->interrupted = true;
+	if (c->process != NULL)
+		km_process_signal(c->process, SIGKILL);
+}
+
 struct gw_command *
 gw_command_find(struct gw_sandbox *sb, const char *id)
 {

@@ -54,10 +54,11 @@ int gw_command_new(struct gw_sandbox *sb, const struct gw_command_request *rq,
                    struct err *err);
 
 /* More output; nobody reads any more (it runs on, its output is dropped); interrupt it: SIGINT to
- * its group, SIGKILL interrupt_grace_ms later. */
+ * its group, SIGKILL interrupt_grace_ms later; kill it, with what it has in the background. */
 void gw_command_resume(struct gw_command *c);
 void gw_command_detach(struct gw_command *c);
 void gw_command_interrupt(struct gw_command *c);
+void gw_command_kill(struct gw_command *c);
 
 /* By id, running or kept; borrowed, or NULL. */
 struct gw_command *gw_command_find(struct gw_sandbox *sb, const char *id);

@@ -6,11 +6,17 @@
  * other than 0 is the error CommandExecError with the status as its value; `exit` ends the shell,
  * and the next run finds a new one.  A run's cwd and timeout are its own; a client that leaves
  * interrupts its run.
+ *
+ * Its variables are those that a command would have got when it was made: what is written to the
+ * file EXECD_ENVS later is for later sessions, since in this one it would undo what the session has
+ * set itself.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/command_env.h"
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/dialects/osb.h"
@@ -21,6 +27,7 @@
 #include "gateway/sandbox.h"
 #include "gateway/sink.h"
 #include "gateway/status.h"
+#include "kernelmgr/env.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
@@ -167,13 +174,91 @@ refuse(struct gw_http *x, const char *what, int rc, const struct err *err)
 		            "error %s session: %s", what, err->text);
 }
 
+/* One that is being made: what EXECD_ENVS says is read first. */
+struct making {
+	struct gw_http *x;
+	struct gw_core *core; /* borrowed */
+	struct gw_command_env *env;
+	char *cwd;        /* or NULL */
+	char sandbox[64]; /* id */
+};
+
+static void
+making_free(struct making *m)
+{
+	gw_command_env_free(m->env);
+	mem_free(m->cwd);
+	mem_free(m);
+}
+
+/* What a command's environment has and a kernel's does not: the kernel's own PATH and the like are
+ * its kernelspec's matter. */
+static json_t *
+kernel_vars(const struct km_env *env)
+{
+	json_t *vars = json_object();
+
+	for (char *const *p = km_env_list(env); *p != NULL; p++) {
+		const char *eq = strchr(*p, '=');
+		const char *value = eq + 1;
+		char *name = mem_strdup(*p);
+		const char *ours;
+
+		name[eq - *p] = '\0';
+		ours = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+		if (ours == NULL || strcmp(ours, value) != 0)
+			json_object_set_new_nocheck(vars, name, json_string_nocheck(value));
+		mem_free(name);
+	}
+	return vars;
+}
+
+static void
+make(const struct making *m, struct gw_sandbox *sb, const struct km_env *env)
+{
+	json_t *vars = kernel_vars(env);
+	const struct gw_ctx_request rq = {
+	    .language = LANGUAGE, .cwd = m->cwd, .env = vars, .hidden = true};
+	struct gw_ctx *c;
+	struct err err;
+	int rc = gw_ctx_new(sb, &rq, &c, &err);
+
+	if (rc == 0)
+		gw_http_reply_json(m->x, 200, json_pack("{s:s}", "session_id", gw_ctx_id(c)));
+	else
+		refuse(m->x, "creating", rc, &err);
+	json_decref(vars);
+}
+
+static void
+on_env(void *arg, struct km_env *env, const char *why)
+{
+	struct making *m = arg;
+	struct gw_sandbox *sb = gw_sandbox_find(m->core, m->sandbox);
+
+	if (sb == NULL)
+		gw_osb_fail(m->x, 404, GW_OSB_NO_SANDBOX, "sandbox %s not found", m->sandbox);
+	else if (env == NULL)
+		gw_osb_fail(m->x, 500, GW_OSB_RUNTIME, "error creating session: %s", why);
+	else
+		make(m, sb, env);
+	making_free(m);
+}
+
+static void
+on_left(void *arg)
+{
+	making_free(arg);
+}
+
+static const struct gw_http_ops making_ops = {.closed = on_left};
+
 void
 gw_osb_session_create(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
 	json_t *o = sb != NULL ? gw_osb_object(x, body, len, true) : NULL;
-	struct gw_ctx_request rq = {.language = LANGUAGE, .hidden = true};
-	struct gw_ctx *c;
+	struct making *m;
 	char *cwd = NULL;
 	struct err err;
 	int rc;
@@ -181,15 +266,18 @@ gw_osb_session_create(struct gw_core *core, struct gw_http *x, const char *body,
 	if (o == NULL)
 		return;
 	rc = gw_osb_shell_cwd(o, sb, NULL, &cwd, &err);
-	rq.cwd = cwd;
-	if (rc == 0)
-		rc = gw_ctx_new(sb, &rq, &c, &err);
-	if (rc == 0)
-		gw_http_reply_json(x, 200, json_pack("{s:s}", "session_id", gw_ctx_id(c)));
-	else
-		refuse(x, "creating", rc, &err);
-	mem_free(cwd);
 	json_decref(o);
+	if (rc != 0) {
+		refuse(x, "creating", rc, &err);
+		return;
+	}
+	m = mem_new(sizeof(*m));
+	m->x = x;
+	m->core = core;
+	m->cwd = cwd;
+	(void)snprintf(m->sandbox, sizeof(m->sandbox), "%s", sb->id.id);
+	gw_http_set_ops(x, &making_ops, m);
+	m->env = gw_command_env_new(sb, NULL, on_env, m);
 }
 
 /* The session of the path; NULL: answered. */

@@ -91,6 +91,8 @@ variable(const char *name, const struct gw_sandbox *sb, const json_t *vars)
 
 	if (value == NULL)
 		value = json_string_value(json_object_get(sb->env, name));
+	if (value == NULL && strcmp(name, "HOME") == 0)
+		value = sb->home;
 	if (value == NULL)
 		value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
 	return value;

@@ -123,9 +123,9 @@ async def test_environment(make_osb: Make) -> None:
 
 async def test_set_env_before_a_session(make_osb: Make) -> None:
     sbx = await make_osb(interpret=False)
-    await sbx.commands("set_env", "EARLY", "a 'b' $HOME \"c\"\nd")
+    await sbx.commands("set_env", "EARLY", "a 'b' \"c\"\nd")
     made = await Session.create(sbx)
-    assert await made.out('printf "%s\\n" "$EARLY"') == ["a 'b' $HOME \"c\"", "d"]
+    assert await made.out('printf "%s\\n" "$EARLY"') == ["a 'b' \"c\"", "d"]
 
 
 # --- output -------------------------------------------------------------------------------------
