@@ -188,14 +188,14 @@ gw_http_input(struct gw_conn *c)
 	while (c->state == GW_CONN_READING) {
 		struct gw_http *x = c->x;
 
-		if (x != NULL && x->phase == GW_HTTP_PIECES && gw_body_is_read(x))
+		if (x != NULL && x->phase == GW_HTTP_PIECES && gw_body_is_read(x)) {
 			gw_body_end(x);
-		else if (c->in.len == 0)
+			continue;
+		}
+		if (c->in.len == 0 || (x == NULL && !read_head(c)))
 			return;
-		else if (x != NULL)
+		if (x != NULL)
 			gw_body_read(x);
-		else if (!read_head(c))
-			return;
 	}
 }
 
