@@ -3,16 +3,19 @@
  * Bash sessions are contexts as well, but not among these: see osb_session.c.
  */
 #include <errno.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/dialects/osb.h"
+#include "gateway/fs.h"
 #include "gateway/language.h"
 #include "gateway/sandbox.h"
 #include "gateway/status.h"
+#include "wire/base/buf.h"
 #include "wire/base/err.h"
+#include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
 /* --- shared with /code ---------------------------------------------------------------------- */
@@ -111,6 +114,7 @@ reply_when_ready(struct gw_http *x, struct gw_ctx *c)
 	gw_ctx_wait(c, &w->ready, on_ready, w);
 }
 
+/* cwd is absolute, or NULL. */
 static void
 create(struct gw_sandbox *sb, struct gw_http *x, const char *language, const char *cwd)
 {
@@ -125,6 +129,99 @@ create(struct gw_sandbox *sb, struct gw_http *x, const char *language, const cha
 		gw_osb_context_fail(sb->core, x, "error creating context", language, rc, &err);
 }
 
+/* --- the same in a directory, which is made where it misses --------------------------------- */
+
+struct place {
+	struct gw_http *x; /* NULL: its client left */
+	struct gw_core *core;
+	struct gw_fs *fs; /* held */
+	char *language;   /* or NULL */
+	char *cwd;        /* as it was given */
+	int rc;           /* of the work */
+	struct err err;
+};
+
+static void
+place_free(struct place *p)
+{
+	gw_fs_release(p->fs);
+	mem_free(p->language);
+	mem_free(p->cwd);
+	mem_free(p);
+}
+
+/* In a thread. */
+static void
+make_dir(void *arg)
+{
+	struct place *p = arg;
+
+	p->rc = gw_fs_mkdirs(p->fs, p->cwd, GW_FS_MODE_KEEP, &p->err);
+}
+
+static void
+create_there(struct place *p, struct gw_sandbox *sb)
+{
+	char *here = NULL;
+	struct buf path;
+
+	buf_init(&path, SIZE_MAX / 4);
+	if (p->rc == 0)
+		p->rc = gw_fs_here(p->fs, p->cwd, &here, &p->err);
+	if (p->rc == 0)
+		p->rc = buf_printf(&path, "%s/%s", gw_fs_home(p->fs), here);
+	if (p->rc == 0)
+		create(sb, p->x, p->language, strcmp(here, ".") == 0 ? NULL : path.data);
+	else
+		gw_osb_fail(p->x, gw_status_http(p->rc), GW_OSB_BAD_BODY,
+		            "error creating context cwd: %s", p->err.text);
+	mem_free(here);
+	buf_fini(&path);
+}
+
+static void
+on_dir(void *arg)
+{
+	struct place *p = arg;
+	struct gw_sandbox *sb = p->x != NULL ? gw_osb_sandbox(p->core, p->x) : NULL;
+
+	if (sb != NULL)
+		create_there(p, sb);
+	place_free(p);
+}
+
+static void
+on_left(void *arg)
+{
+	struct place *p = arg;
+
+	p->x = NULL; /* freed once the work is done */
+}
+
+static const struct gw_http_ops place_ops = {.closed = on_left};
+
+static void
+place(struct gw_sandbox *sb, struct gw_http *x, const char *language, const char *cwd)
+{
+	struct place *p;
+	struct gw_fs *fs;
+	struct err err;
+	int rc = gw_sandbox_fs(sb, &fs, &err);
+
+	if (rc != 0) {
+		gw_osb_context_fail(sb->core, x, "error creating context", language, rc, &err);
+		return;
+	}
+	p = mem_new(sizeof(*p));
+	p->x = x;
+	p->core = sb->core;
+	p->fs = gw_fs_hold(fs);
+	p->language = language != NULL ? mem_strdup(language) : NULL;
+	p->cwd = mem_strdup(cwd);
+	gw_http_set_ops(x, &place_ops, p);
+	loop_work(sb->core->lp, make_dir, on_dir, p);
+}
+
 void
 gw_osb_context_create(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
@@ -137,8 +234,12 @@ gw_osb_context_create(struct gw_core *core, struct gw_http *x, const char *body,
 	o = gw_osb_object(x, body, len, false);
 	if (o == NULL)
 		return;
-	if (gw_osb_string(x, o, "language", &language) && gw_osb_string(x, o, "cwd", &cwd))
-		create(sb, x, language, cwd);
+	if (gw_osb_string(x, o, "language", &language) && gw_osb_string(x, o, "cwd", &cwd)) {
+		if (cwd == NULL || cwd[0] == '\0')
+			create(sb, x, language, NULL);
+		else
+			place(sb, x, language, cwd);
+	}
 	json_decref(o);
 }
 
