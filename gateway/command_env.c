@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -149,4 +150,23 @@ gw_command_env_free(struct gw_command_env *e)
 	if (e->job != NULL)
 		e->job->e = NULL; /* on_done frees it */
 	mem_free(e);
+}
+
+json_t *
+gw_command_env_vars(const struct km_env *env)
+{
+	json_t *vars = json_object();
+
+	for (char *const *p = km_env_list(env); *p != NULL; p++) {
+		const char *eq = strchr(*p, '=');
+		char *name = mem_strdup(*p);
+		const char *ours;
+
+		name[eq - *p] = '\0';
+		ours = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+		if (ours == NULL || strcmp(ours, eq + 1) != 0)
+			json_object_set_new_nocheck(vars, name, json_string_nocheck(eq + 1));
+		mem_free(name);
+	}
+	return vars;
 }

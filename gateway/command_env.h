@@ -22,4 +22,8 @@ struct gw_command_env *gw_command_env_new(struct gw_sandbox *sb, const json_t *o
                                           gw_command_env_fn *done, void *arg);
 void gw_command_env_free(struct gw_command_env *e); /* NULL is fine */
 
+/* For a context that is to have the variables of a command: those that the gateway itself does not
+ * have so, as an object of strings, which may be any bytes; owned by the caller. */
+json_t *gw_command_env_vars(const struct km_env *env);
+
 #endif /* GW_COMMAND_ENV_H */

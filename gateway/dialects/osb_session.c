@@ -27,7 +27,6 @@
 #include "gateway/sandbox.h"
 #include "gateway/sink.h"
 #include "gateway/status.h"
-#include "kernelmgr/env.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
@@ -191,32 +190,10 @@ making_free(struct making *m)
 	mem_free(m);
 }
 
-/* What a command's environment has and a kernel's does not: the kernel's own PATH and the like are
- * its kernelspec's matter. */
-static json_t *
-kernel_vars(const struct km_env *env)
-{
-	json_t *vars = json_object();
-
-	for (char *const *p = km_env_list(env); *p != NULL; p++) {
-		const char *eq = strchr(*p, '=');
-		const char *value = eq + 1;
-		char *name = mem_strdup(*p);
-		const char *ours;
-
-		name[eq - *p] = '\0';
-		ours = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
-		if (ours == NULL || strcmp(ours, value) != 0)
-			json_object_set_new_nocheck(vars, name, json_string_nocheck(value));
-		mem_free(name);
-	}
-	return vars;
-}
-
 static void
 make(const struct making *m, struct gw_sandbox *sb, const struct km_env *env)
 {
-	json_t *vars = kernel_vars(env);
+	json_t *vars = gw_command_env_vars(env);
 	const struct gw_ctx_request rq = {
 	    .language = LANGUAGE, .cwd = m->cwd, .env = vars, .hidden = true};
 	struct gw_ctx *c;

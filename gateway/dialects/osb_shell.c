@@ -13,7 +13,7 @@
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
-#define CWD_MAX  4095U
+#define CWD_MAX  ((size_t)4095)
 #define NAME_LEN 128
 
 /* --- requests ---------------------------------------------------------------------------- */
@@ -133,7 +133,7 @@ expand(struct buf *b, const char *cwd, const struct gw_sandbox *sb, const json_t
 		rc = named > 0 ? buf_append(b, value, strlen(value)) : buf_append(b, p, n);
 		p += named > 0 ? named : n;
 	}
-	return rc != 0 ? err_set(err, -EINVAL, "cwd is longer than %u bytes", CWD_MAX) : 0;
+	return rc != 0 ? err_set(err, -EINVAL, "cwd is longer than %zu bytes", CWD_MAX) : 0;
 }
 
 int
