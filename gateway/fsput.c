@@ -29,7 +29,7 @@ struct gw_fsput {
 static int
 look_ahead(const struct gw_fs *fs, const char *path, mode_t *mode, struct err *err)
 {
-	const bool keep = *mode == GW_FSPUT_KEEP;
+	const bool keep = *mode == GW_FS_MODE_KEEP;
 	struct gw_fs_spot s;
 	struct stat st;
 	int rc = gw_fs_look_spot(fs, path, false, &s, err);

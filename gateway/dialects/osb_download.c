@@ -61,10 +61,19 @@ finish(struct download *d)
 	mem_free(d);
 }
 
+/* It was not opened. */
 static void
-fail(struct download *d, int status, const char *code, const char *why)
+fail(struct download *d)
 {
-	gw_osb_fail(d->x, status, code, "%s", why);
+	const char *code = GW_OSB_RUNTIME;
+
+	if (d->rc == -ENOENT)
+		code = GW_OSB_NO_FILE;
+	else if (d->rc == -EACCES)
+		code = GW_OSB_FORBIDDEN;
+	else if (d->rc == -EINVAL)
+		code = "INVALID_FILE";
+	gw_osb_fail(d->x, gw_status_http(d->rc), code, "%s", d->err.text);
 	d->x = NULL;
 }
 
@@ -247,11 +256,7 @@ on_opened(void *arg)
 		return;
 	}
 	if (d->rc != 0) {
-		fail(d, gw_status_http(d->rc),
-		     d->rc == -ENOENT   ? GW_OSB_NO_FILE
-		     : d->rc == -EINVAL ? "INVALID_FILE"
-		                        : GW_OSB_RUNTIME,
-		     d->err.text);
+		fail(d);
 		finish(d);
 		return;
 	}

@@ -18,6 +18,9 @@ int gw_osb_files_permissions(const char *body, size_t len, json_t **ret, struct 
 int gw_osb_files_replacements(const char *body, size_t len, json_t **ret, struct err *err);
 int gw_osb_files_moves(const char *body, size_t len, json_t **ret, struct err *err);
 
+/* The metadata of one file that is uploaded: {"path", "mode"?, "owner"?, "group"?}. */
+int gw_osb_files_metadata(const char *text, size_t len, json_t **ret, struct err *err);
+
 /* The permissions of an item: those whose octal digits its mode has as decimal ones (755);
  * GW_FS_MODE_KEEP without one, and for 0, which is what some SDKs send then. */
 mode_t gw_osb_files_mode(const json_t *item);

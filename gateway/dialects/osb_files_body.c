@@ -90,6 +90,29 @@ gw_osb_files_permissions(const char *body, size_t len, json_t **ret, struct err 
 	return read_items(body, len, false, check_permission, ret, err);
 }
 
+int
+gw_osb_files_metadata(const char *text, size_t len, json_t **ret, struct err *err)
+{
+	json_error_t why = {.text = ""};
+	json_t *item = json_loadb(text, len, 0, &why);
+	const char *path = json_string_value(json_object_get(item, "path"));
+	int rc;
+
+	if (item == NULL)
+		return err_set(err, -EINVAL, "metadata: %.150s", why.text);
+	rc = check_permission(item, "metadata", err);
+	if (rc == 0 && (path == NULL || path[0] == '\0'))
+		rc = err_set(err, -EINVAL, "metadata path is empty");
+	if (rc == 0 && strlen(path) >= PATH_MAX)
+		rc = err_set(err, -EINVAL, "metadata: path has more than %d bytes",
+		             PATH_MAX - 1);
+	if (rc == 0)
+		*ret = item;
+	else
+		json_decref(item);
+	return rc;
+}
+
 mode_t
 gw_osb_files_mode(const json_t *item)
 {

@@ -2,17 +2,14 @@
 #include "gateway/dialects/osb_form.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <jansson.h>
-#include <limits.h>
-#include <pwd.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include "gateway/dialects/osb.h"
+#include "gateway/dialects/osb_files.h"
+#include "gateway/fs.h"
 #include "gateway/fsput.h"
 #include "gateway/multipart.h"
 #include "gateway/status.h"
@@ -21,7 +18,6 @@
 
 #define METADATA_MAX 65536
 #define AHEAD_MAX    128 /* metadata that came, whose files did not yet */
-#define ACCOUNT_MAX  4096
 
 /* Where a file goes. */
 struct target {
@@ -52,8 +48,10 @@ refuse(struct gw_osb_form_no *no, int status, const char *code)
 static int
 refuse_file(struct gw_osb_form_no *no, int rc)
 {
-	if (rc == -EINVAL || rc == -EACCES)
-		return refuse(no, gw_status_http(rc), GW_OSB_BAD_METADATA);
+	if (rc == -EACCES)
+		return refuse(no, 403, GW_OSB_FORBIDDEN);
+	if (rc == -EINVAL)
+		return refuse(no, 400, GW_OSB_BAD_METADATA);
 	if (rc == -EMSGSIZE)
 		return refuse(no, 413, GW_OSB_BAD_CONTENT);
 	return refuse(no, gw_status_http(rc), GW_OSB_RUNTIME);
@@ -61,91 +59,25 @@ refuse_file(struct gw_osb_form_no *no, int rc)
 
 /* --- metadata ----------------------------------------------------------------------------- */
 
-static bool
-is_number(const char *text, unsigned id)
-{
-	char own[16];
-
-	(void)snprintf(own, sizeof(own), "%u", id);
-	return strcmp(text, own) == 0;
-}
-
-static bool
-is_our_user(const char *name)
-{
-	char room[ACCOUNT_MAX];
-	struct passwd pw, *got = NULL;
-
-	if (is_number(name, (unsigned)geteuid()))
-		return true;
-	return getpwuid_r(geteuid(), &pw, room, sizeof(room), &got) == 0 && got != NULL &&
-	       strcmp(got->pw_name, name) == 0;
-}
-
-static bool
-is_our_group(const char *name)
-{
-	char room[ACCOUNT_MAX];
-	struct group gr, *got = NULL;
-
-	if (is_number(name, (unsigned)getegid()))
-		return true;
-	return getgrgid_r(getegid(), &gr, room, sizeof(room), &got) == 0 && got != NULL &&
-	       strcmp(got->gr_name, name) == 0;
-}
-
+/* What the metadata of one file says of it. */
 static int
-check_account(const json_t *o, const char *key, bool (*is_ours)(const char *), struct err *err)
+read_metadata(const char *text, size_t len, struct target *ret, struct err *err)
 {
-	const json_t *v = json_object_get(o, key);
-	const char *name = json_string_value(v);
+	const char *owner, *group;
+	json_t *o = NULL;
+	int rc = gw_osb_files_metadata(text, len, &o, err);
 
-	if (v == NULL || json_is_null(v) || (name != NULL && name[0] == '\0'))
-		return 0;
-	if (name == NULL)
-		return err_set(err, -EINVAL, "%s is not a string", key);
-	if (is_ours(name))
-		return 0;
-	return err_set(err, -EINVAL,
-	               "%s %.64s: files belong to whom the gateway runs as, %u:%u", key, name,
-	               (unsigned)geteuid(), (unsigned)getegid());
-}
-
-/* The mode whose octal digits are v's decimal ones. */
-static int
-read_mode(const json_t *v, mode_t *ret, struct err *err)
-{
-	json_int_t n = json_integer_value(v);
-
-	*ret = GW_FSPUT_KEEP;
-	if (v == NULL || json_is_null(v) || (json_is_integer(v) && n == 0))
-		return 0;
-	if (!json_is_integer(v) || n < 0 || n > 777 || n % 10 > 7 || n / 10 % 10 > 7)
-		return err_set(err, -EINVAL, "mode is not 0 to 777, as octal digits");
-	*ret = (mode_t)(n % 10 + n / 10 % 10 * 8 + n / 100 * 64);
-	return 0;
-}
-
-static int
-read_metadata(const json_t *o, struct target *ret, struct err *err)
-{
-	const char *path = json_string_value(json_object_get(o, "path"));
-	mode_t mode;
-	int rc;
-
-	if (!json_is_object(o))
-		return err_set(err, -EINVAL, "it is not an object");
-	if (path == NULL || path[0] == '\0')
-		return err_set(err, -EINVAL, "metadata path is empty");
-	if (strlen(path) >= PATH_MAX)
-		return err_set(err, -EINVAL, "path has more than %d bytes", PATH_MAX - 1);
-	rc = read_mode(json_object_get(o, "mode"), &mode, err);
+	if (rc != 0)
+		return rc;
+	owner = json_string_value(json_object_get(o, "owner"));
+	group = json_string_value(json_object_get(o, "group"));
+	if (owner != NULL || group != NULL)
+		rc = gw_fs_check_owner(owner, group, err);
 	if (rc == 0)
-		rc = check_account(o, "owner", is_our_user, err);
-	if (rc == 0)
-		rc = check_account(o, "group", is_our_group, err);
-	if (rc == 0)
-		*ret = (struct target){mem_strdup(path), mode};
+		*ret =
+		    (struct target){mem_strdup(json_string_value(json_object_get(o, "path"))),
+		                    gw_osb_files_mode(o)};
+	json_decref(o);
 	return rc;
 }
 
@@ -153,23 +85,13 @@ static int
 end_metadata(struct gw_osb_form *f, struct gw_osb_form_no *no)
 {
 	struct target *t = &f->ahead[f->metadata_n % AHEAD_MAX];
-	json_error_t why = {.text = ""};
-	json_t *o = json_loadb(f->metadata.data != NULL ? f->metadata.data : "",
-	                       f->metadata.len, 0, &why);
-	struct err err = {.text = ""};
-	int rc;
+	const char *text = f->metadata.data != NULL ? f->metadata.data : "";
+	int rc = read_metadata(text, f->metadata.len, t, &no->why);
 
 	f->in_metadata = false;
 	buf_consume(&f->metadata, f->metadata.len);
-	if (o == NULL)
-		rc = err_set(&err, -EINVAL, "%.120s", why.text);
-	else
-		rc = read_metadata(o, t, &err);
-	json_decref(o);
-	if (rc != 0) {
-		(void)err_set(&no->why, rc, "invalid metadata: %.180s", err.text);
+	if (rc != 0)
 		return refuse(no, 400, GW_OSB_BAD_METADATA);
-	}
 	f->metadata_n++;
 	return 0;
 }

@@ -1,8 +1,6 @@
 /* gateway/dialects/osb_form.h - what POST /files/upload brings: files, each after its metadata.
  *
- * A form has a part `metadata` and a part `file` for each file.  The first is {"path", "mode",
- * "owner", "group"}, all but path may miss: mode is 644 for 0644 (and 0 says nothing), owner and
- * group are those that the gateway has anyway.  The nth file belongs to the nth metadata, which
+ * A form has a part `metadata` (osb_files.h) and a part `file` for each file.  The nth file belongs to the nth metadata, which
  * comes before it; other parts are skipped.  A file is in its place when its part has ended, and
  * stays there whatever follows.  (execd-api: /files/upload)
  *
