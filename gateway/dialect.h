@@ -62,7 +62,8 @@ void gw_http_reply_json(struct gw_http *x, int status, json_t *json);
 /* Answer in pieces (chunked).  write returns 0, or -EAGAIN: taken, but wait for drained. */
 struct gw_http_ops {
 	void (*drained)(void *arg);
-	/* The client went away before the answer was complete; x is gone. */
+	/* The client went away before the answer was complete, or its body in pieces was none and
+	 * the edge says so (400, 408, 413); x is gone. */
 	void (*closed)(void *arg);
 	/* Of a dialect whose bodies come in pieces, else NULL: the next len > 0 bytes, lent until
 	 * return.  Returns 0, or -EAGAIN: taken, but no more until gw_http_receive(). */
@@ -87,8 +88,10 @@ void gw_http_stream_cut(struct gw_http *x);
 
 /* The handler of a dialect with .pieces gets body NULL, once the head was admitted, and sets its
  * ops or answers at once.  The pieces come in later turns, never while that handler or
- * gw_http_receive() is on the stack; max_body_bytes does not bound them.  An answer before body_end
- * leaves the rest unread, and the connection closes after it. */
+ * gw_http_receive() is on the stack; max_body_bytes bounds them in public rows only.  An answer
+ * before body_end leaves the rest unread, and the connection closes after it; neither body nor
+ * body_end follow.  Between -EAGAIN and gw_http_receive() nothing is read: that the client has left
+ * is noticed after it. */
 
 /* More, after body returned -EAGAIN. */
 void gw_http_receive(struct gw_http *x);
