@@ -429,6 +429,7 @@ main(int argc, char **argv)
 	int rc;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* an upload that is too large for the system fails */
 	json_set_alloc_funcs(mem_new, mem_free);
 	json_object_seed(0);
 	if (sodium_init() < 0)

@@ -94,7 +94,7 @@ gw_http_fn gw_osb_session_create;
 gw_http_fn gw_osb_session_run;
 gw_http_fn gw_osb_session_delete;
 
-/* osb_files.c, osb_transfer.c */
+/* osb_files.c, osb_upload.c, osb_download.c */
 gw_http_fn gw_osb_files_info;
 gw_http_fn gw_osb_files_delete;
 gw_http_fn gw_osb_files_move;

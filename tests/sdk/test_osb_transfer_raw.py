@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -231,6 +232,21 @@ def test_the_largest_file(tmp_path: Path) -> None:
         assert upload(raw, *twice).status_code == 200  # of each file, not of all
         assert files(raw.home) == {"fits", "a", "b"}
         assert unplaced(raw.home) == []
+    gateway.stop()
+
+
+def test_no_more_room(tmp_path: Path) -> None:
+    """As a full disk, by the limit that the system has for the gateway's files: it fails, and goes on."""
+    gateway = Gateway(tmp_path / "state").wait_listening()
+    with Raw(gateway) as raw:
+        _, most = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (1 << 20, most))
+        answer = upload(raw, meta("small"), FILE, meta("large"), ("file", bytes(2 << 20)), meta("last"), FILE)
+        assert code(answer) == (500, "RUNTIME_ERROR")
+        assert answer.json()["message"] == "large: File too large"
+        assert (files(raw.home), unplaced(raw.home)) == ({"small"}, [])
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (most, most))
+        assert upload(raw, meta("large"), ("file", bytes(2 << 20))).status_code == 200
     gateway.stop()
 
 
