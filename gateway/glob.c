@@ -296,7 +296,7 @@ match_form(struct gw_glob *g, const char *form, const char *text)
 	for (;;) {
 		g->steps++;
 		if (is_deep(form, p, &rest)) {
-			if (*rest == '\0')
+			if (rest[-1] == '*') /* it ends with it */
 				return *t != '\0';
 			p = rest;
 			deep = (struct retry){p, t};

@@ -110,6 +110,8 @@ paths(void **state)
 	    {"a/**b/c", "a/xb/c", true},
 	    {"a/**b/c", "a/x/b/c", false},
 	    {"a/", "a", false},
+	    {"**/", "a/b", false},
+	    {"a/**/", "a/b", false},
 	    {"/a", "a", false},
 	    {"{a/*.c,*.h}", "a/x.c", true},
 	    {"{a/*.c,*.h}", "b/x.c", false},
