@@ -1,4 +1,4 @@
-"""README's programs, cut out of it and run as they stand, but for the address and the token."""
+"""The programs of README and docs/sdks.md, cut out of them and run as they stand, but for the address and the token."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from test_daytona_examples import JS, program
 ADDRESS = "http://127.0.0.1:8686"
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of README in `language`, in order."""
-    text = (ROOT / "README.md").read_text()
+def blocks(document: str, language: str) -> list[str]:
+    """The fenced code blocks of a document in `language`, in order."""
+    text = (ROOT / document).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
@@ -24,9 +24,9 @@ def for_gateway(code: str, gateway: Gateway) -> str:
     return code.replace(ADDRESS, gateway.url).replace("TOKEN", gateway.token)
 
 
-@pytest.mark.parametrize("sdk", ["daytona", "e2b_code_interpreter"])
+@pytest.mark.parametrize("sdk", ["daytona", "e2b_code_interpreter", "opensandbox"])
 async def test_side_by_side(gateway: Gateway, tmp_path: Path, sdk: str) -> None:
-    (code,) = [block for block in blocks("python") if f"from {sdk} import" in block]
+    (code,) = [block for block in blocks("README.md", "python") if f"from {sdk} import" in block]
     path = tmp_path / "program.py"
     path.write_text(for_gateway(code, gateway))
     out = await program(gateway, tmp_path, sys.executable, str(path))
@@ -34,8 +34,8 @@ async def test_side_by_side(gateway: Gateway, tmp_path: Path, sdk: str) -> None:
 
 
 async def test_javascript(gateway: Gateway, tmp_path: Path) -> None:
-    (code,) = blocks("ts")
+    (code,) = blocks("docs/sdks.md", "ts")
     (tmp_path / "node_modules").symlink_to(JS / "node_modules")
     (tmp_path / "program.mjs").write_text(for_gateway(code, gateway))
     out = await program(gateway, tmp_path, "node", "program.mjs")
-    assert out.split() == ["42", "42"]
+    assert out.split() == ["42", "42", "42"]
