@@ -85,7 +85,8 @@ finish(struct run *r, const struct gw_event *ev)
 		                  why != NULL ? why : "interrupted");
 	} else if (r->name != NULL &&
 	           (ev->how == GW_DONE_ERROR || ev->how == GW_DONE_KERNEL_DIED)) {
-		gw_osb_shell_fail(&r->sh, r->name, r->value, r->value);
+		gw_osb_shell_fail(&r->sh, r->name[0] != '\0' ? r->name : ends[ev->how].name,
+		                  r->value, r->value);
 	} else {
 		why = why != NULL ? why : ends[ev->how].value;
 		gw_osb_shell_fail(&r->sh, ends[ev->how].name, why, why);
