@@ -14,9 +14,9 @@ struct err;
 struct gw_fs;
 struct gw_fsput;
 
-/* Begin: path is looked at, and refused where it cannot get the file.  GW_FS_MODE_KEEP is the
- * permissions of the file that it replaces, else 0755.  fs is borrowed until the end; a file of more
- * than max bytes (max_upload_bytes) is refused.  Returns 0 with *ret owned by the caller. */
+/* Begin: path is looked at, and refused where it cannot get the file.  GW_FS_MODE_KEEP: with the
+ * permissions of the file that it replaces, else 0755.  fs is borrowed until the end; a file of
+ * more than max bytes (max_upload_bytes) is refused.  Returns 0 with *ret owned by the caller. */
 int gw_fsput_new(const struct gw_fs *fs, const char *path, mode_t mode, uint64_t max,
                  struct gw_fsput **ret, struct err *err);
 /* Append.  -EMSGSIZE: more than max. */

@@ -128,9 +128,9 @@ take_quoted(struct span *s, char *out, size_t max, size_t *ret_len)
 	return 0;
 }
 
-/* The value of the first parameter called want in s, which begins at a semicolon; what follows it is
- * not looked at: there are clients that do not escape file names.  Returns its length, which may be
- * more than the max bytes that were kept, 0: there is none, or it is empty. */
+/* The value of the first parameter called want in s, which begins at a semicolon; what follows it
+ * is not looked at: there are clients that do not escape file names.  Returns its length, which may
+ * be more than the max bytes that were kept, 0: there is none, or it is empty. */
 static size_t
 parameter(struct span s, const char *want, char *out, size_t max)
 {

@@ -58,35 +58,29 @@ take_range(const char **p, uint64_t size, uint64_t *ret_first, uint64_t *ret_len
 enum gw_range
 gw_range_parse(const char *value, uint64_t size, uint64_t *ret_first, uint64_t *ret_len)
 {
-	const char *p = value;
 	uint64_t found_first = 0, found_len = 0;
+	const char *p = value;
 	bool any = false;
 
 	if (p == NULL || strncasecmp(p, "bytes=", 6) != 0)
 		return GW_RANGE_WHOLE;
 	p += 6;
-	for (;;) {
+	do {
 		uint64_t first, len;
 
 		skip_space(&p);
-		if (*p == '\0')
-			break;
-		if (*p != ',') { /* an empty element is fine: RFC 9110, section 5.6.1 */
-			if (!take_range(&p, size, &first, &len))
-				return GW_RANGE_WHOLE;
-			any = true;
-			if (found_len == 0 && len > 0) {
-				found_first = first;
-				found_len = len;
-			}
-			skip_space(&p);
-		}
-		if (*p == '\0')
-			break;
-		if (*p++ != ',')
+		if (*p == ',' || *p == '\0')
+			continue; /* an empty element is fine: RFC 9110, section 5.6.1 */
+		if (!take_range(&p, size, &first, &len))
 			return GW_RANGE_WHOLE;
-	}
-	if (!any)
+		skip_space(&p);
+		any = true;
+		if (found_len == 0 && len > 0) {
+			found_first = first;
+			found_len = len;
+		}
+	} while (*p++ == ',');
+	if (!any || p[-1] != '\0')
 		return GW_RANGE_WHOLE;
 	if (found_len == 0)
 		return GW_RANGE_NONE;

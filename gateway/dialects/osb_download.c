@@ -1,9 +1,10 @@
 /* gateway/dialects/osb_download.c - GET /files/download: a file, some of its bytes, some of its
  * lines.
  *
- * Read in a thread, a piece at a time; the next one when the client has taken the last.  What was
- * announced is the size at the beginning: a file that grows is sent up to there, of one that shrinks
- * the answer is cut off.  Lines are counted while they are read, so that they come without a length.
+ * Read in a thread, a piece at a time; the next one when the client has taken the last.  What is
+ * announced is the size at the beginning: a file that grows is sent up to there, of one that
+ * shrinks the answer is cut off.  Lines are counted while they are read, so that they come without
+ * a length.
  */
 #include <assert.h>
 #include <errno.h>

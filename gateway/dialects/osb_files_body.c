@@ -103,7 +103,7 @@ gw_osb_files_metadata(const char *text, size_t len, json_t **ret, struct err *er
 	rc = check_permission(item, "metadata", err);
 	if (rc == 0 && (path == NULL || path[0] == '\0'))
 		rc = err_set(err, -EINVAL, "metadata path is empty");
-	if (rc == 0 && strlen(path) >= PATH_MAX)
+	else if (rc == 0 && strlen(path) >= PATH_MAX)
 		rc = err_set(err, -EINVAL, "metadata: path has more than %d bytes",
 		             PATH_MAX - 1);
 	if (rc == 0)

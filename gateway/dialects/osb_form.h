@@ -1,8 +1,8 @@
 /* gateway/dialects/osb_form.h - what POST /files/upload brings: files, each after its metadata.
  *
- * A form has a part `metadata` (osb_files.h) and a part `file` for each file.  The nth file belongs to the nth metadata, which
- * comes before it; other parts are skipped.  A file is in its place when its part has ended, and
- * stays there whatever follows.  (execd-api: /files/upload)
+ * A form has a part `metadata` (osb_files.h) and a part `file` for each file.  The nth file belongs
+ * to the nth metadata, which comes before it; other parts are skipped.  A file is in its place when
+ * its part has ended, and stays there whatever follows.  (execd-api: /files/upload)
  *
  * new is for the loop; the others may block, and are for loop_work(), one call at a time.
  */

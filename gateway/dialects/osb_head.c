@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 
 #include "gateway/dialect.h"
+#include "wire/base/buf.h"
 
-#define DATE "%a, %d %b %Y %H:%M:%S GMT"
+#define DISPOSITION_MAX 2048 /* a name has 255 bytes, of 4 each */
+#define DATE            "%a, %d %b %Y %H:%M:%S GMT"
 
 void
 gw_osb_head_init(struct gw_osb_head *h, struct gw_http *x, const struct stat *st)
@@ -91,29 +93,23 @@ is_attr(char ch)
 }
 
 void
-gw_osb_head_disposition(const char *path, char ret[GW_OSB_HEAD_DISPOSITION_MAX])
+gw_osb_head_disposition(const char *path, struct buf *ret)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
-	size_t len = strnlen(name, 255);
-	size_t n = (size_t)sprintf(ret, "attachment; filename=\"");
 	bool plain = true;
 
-	for (size_t i = 0; i < len; i++) {
-		plain = plain && is_plain(name[i]);
-		ret[n++] = is_plain(name[i]) ? name[i] : '_';
+	(void)buf_printf(ret, "attachment; filename=\"");
+	for (const char *p = name; *p != '\0'; p++) {
+		plain = plain && is_plain(*p);
+		(void)buf_append(ret, is_plain(*p) ? p : "_", 1);
 	}
-	ret[n++] = '"';
-	if (!plain) {
-		n += (size_t)sprintf(ret + n, "; filename*=UTF-8''");
-		for (size_t i = 0; i < len; i++) {
-			if (is_attr(name[i]))
-				ret[n++] = name[i];
-			else
-				n += (size_t)sprintf(ret + n, "%%%02X", (unsigned char)name[i]);
-		}
-	}
-	ret[n] = '\0';
+	(void)buf_append(ret, "\"", 1);
+	if (plain)
+		return;
+	(void)buf_printf(ret, "; filename*=UTF-8''");
+	for (const char *p = name; *p != '\0'; p++)
+		(void)buf_printf(ret, is_attr(*p) ? "%c" : "%%%02X", (unsigned char)*p);
 }
 
 void
@@ -127,9 +123,11 @@ gw_osb_head_add(const struct gw_osb_head *h)
 void
 gw_osb_head_add_file(const struct gw_osb_head *h, const char *path, bool ranges)
 {
-	char text[GW_OSB_HEAD_DISPOSITION_MAX];
+	struct buf b;
 
-	gw_osb_head_disposition(path, text);
-	gw_http_add_header(h->x, "Content-Disposition", text);
+	buf_init(&b, DISPOSITION_MAX);
+	gw_osb_head_disposition(path, &b);
+	gw_http_add_header(h->x, "Content-Disposition", b.data);
+	buf_fini(&b);
 	gw_http_add_header(h->x, "Accept-Ranges", ranges ? "bytes" : "none");
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <time.h>
 
+struct buf;
 struct gw_http;
 struct stat;
 
@@ -31,10 +32,9 @@ bool gw_osb_head_may_range(const struct gw_osb_head *h);
 void gw_osb_head_add(const struct gw_osb_head *h);
 void gw_osb_head_add_file(const struct gw_osb_head *h, const char *path, bool ranges);
 
-/* Write `attachment; filename="..."` into ret: characters that are unsafe there become _, and
+/* Append `attachment; filename="..."` to ret: characters that are unsafe there become _, and
  * filename* (RFC 8187) has the name itself.  Pure. */
-#define GW_OSB_HEAD_DISPOSITION_MAX 1280 /* a name has 255 bytes */
-void gw_osb_head_disposition(const char *path, char ret[GW_OSB_HEAD_DISPOSITION_MAX]);
+void gw_osb_head_disposition(const char *path, struct buf *ret);
 
 /* True if the list of entity tags has tag, compared weakly.  Pure. */
 bool gw_osb_head_has_tag(const char *list, const char *tag);

@@ -1,9 +1,9 @@
 /* tests/fuzz/fuzz_gw_osb_form.c - an OpenSandbox client's upload, with files on paper.
  *
- * Input: a byte for the size of the pieces; the body, its boundary being b.  In pieces it brings the
- * same files and the same answer as whole, and every file that was begun is placed or dropped, at
- * once when it is refused.  It implements gateway/fsput.h: a path with / at its start is refused, one
- * with ! cannot be placed, ? cannot be written.
+ * Input: a byte for the size of the pieces; the body, its boundary being b.  In pieces it brings
+ * the same files and the same answer as whole, and every file that was begun is placed or dropped,
+ * at once when it is refused.  It implements gateway/fsput.h: a path with / at its start is
+ * refused, one with ! cannot be placed, ? cannot be written.
  */
 #include <assert.h>
 #include <errno.h>

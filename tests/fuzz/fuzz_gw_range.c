@@ -56,10 +56,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *value = (const char *)data + 8;
-	const uint8_t *nul;
 	uint64_t file;
 
-	if (size < 8 || (nul = memchr(value, '\0', size - 8)) == NULL)
+	if (size < 8 || memchr(value, '\0', size - 8) == NULL)
 		return 0;
 	memcpy(&file, data, sizeof(file));
 	check_range(value, file);

@@ -11,6 +11,7 @@
 
 #include "gateway/dialects/osb_head.h"
 #include "tests/fuzz/fake_edge.h"
+#include "wire/base/buf.h"
 
 static void
 names(void **state)
@@ -28,18 +29,15 @@ names(void **state)
 	    {"'*~!", "attachment; filename=\"'*~!\""},
 	    {"'*~\x7f", "attachment; filename=\"'*~_\"; filename*=UTF-8''%27%2A~%7F"},
 	};
-	char longest[600], got[GW_OSB_HEAD_DISPOSITION_MAX];
+	struct buf got;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		gw_osb_head_disposition(cases[i].path, got);
-		assert_string_equal(got, cases[i].want);
+		buf_init(&got, 2048);
+		gw_osb_head_disposition(cases[i].path, &got);
+		assert_string_equal(got.data, cases[i].want);
+		buf_fini(&got);
 	}
-	memset(longest, '\n', sizeof(longest));
-	longest[sizeof(longest) - 1] = '\0';
-	gw_osb_head_disposition(longest, got);
-	assert_int_equal(strlen(got),
-	                 strlen("attachment; filename=\"\"; filename*=UTF-8''") + 255 * 4);
 }
 
 static void
