@@ -250,6 +250,24 @@ def test_no_more_room(tmp_path: Path) -> None:
     gateway.stop()
 
 
+def test_a_gateway_that_stops(tmp_path: Path) -> None:
+    """In the middle of an upload and of a download: it ends well, and leaves no half of a file."""
+    gateway = Gateway(tmp_path / "state", "--drain_ms=100").wait_listening()
+    raw = Raw(gateway)
+    with (Path(raw.home) / "large").open("wb") as f:
+        f.truncate(256 << 20)
+    down = Connection(raw, "GET", "/files/download?path=large", {})
+    assert down.socket.recv(4) == b"HTTP"
+    up = Connection(raw, "POST", "/files/upload", FORM | {"Content-Length": str(1 << 30)})
+    up.send(part(*meta("half")) + part("file", b"")[:-2] + Pattern(2_000_000).read())
+    until("a file that is being written", lambda: unplaced(raw.home))
+    gateway.stop()
+    up.close()
+    down.close()
+    assert not list((tmp_path / "state").rglob("put.*"))
+    assert not list((tmp_path / "state").rglob("half"))
+
+
 # --- downloads -------------------------------------------------------------------------------
 
 
