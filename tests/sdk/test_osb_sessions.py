@@ -236,7 +236,7 @@ async def test_delete_ends_a_run(osb: Box) -> None:
     assert caught.value.status_code == 404
 
 
-async def test_a_background_job_lives_as_long_as_its_session(osb: Box, osb_gateway: Gateway) -> None:
+async def test_a_background_job_lives_as_long_as_its_session(osb: Box) -> None:
     made = await Session.create(osb)
     [pid] = await made.out("sleep 600 >/dev/null 2>&1 & echo $!")
     assert await made.out(f"kill -0 {pid} && echo alive") == ["alive"]
@@ -311,7 +311,11 @@ def test_a_client_that_leaves_interrupts_its_run(osb_raw: Raw, raw_session: str,
     ended = tmp_path / "ended"
     body = {"command": f"trap 'touch {ended}' EXIT; kept=1; echo held; (sleep 600); echo never"}
     with osb_raw.stream("POST", path, body) as answer:
-        until("held", lambda chunks=answer.iter_text(): "held" in next(chunks))
+        body_so_far = ""
+        for chunk in answer.iter_text():
+            body_so_far += chunk
+            if "held" in body_so_far:
+                break
     events = osb_raw.events(path, {"command": "echo $kept; trap - EXIT"})
     assert [event["type"] for event in events] == ["init", "stdout", "execution_complete"]
     assert events[1]["text"] == "1"
