@@ -124,16 +124,18 @@ on_close(void *arg)
 	l->ops->closed(l->arg);
 }
 
-int
+struct gw_cmdlog *
 gw_cmdlog_new(struct loop *lp, const char *path, uint64_t max, const struct gw_cmdlog_ops *ops,
-              void *arg, struct gw_cmdlog **ret, struct err *err)
+              void *arg, struct err *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
 	struct gw_cmdlog *l;
 
-	if (fd < 0)
-		return err_set(err, -EIO, "cannot make the command's log: %s",
-		               strerrordesc_np(errno));
+	if (fd < 0) {
+		(void)err_set(err, -EIO, "cannot make the command's log: %s",
+		              strerrordesc_np(errno));
+		return NULL;
+	}
 	l = mem_new(sizeof(*l));
 	l->lp = lp;
 	l->fd = fd;
@@ -142,8 +144,7 @@ gw_cmdlog_new(struct loop *lp, const char *path, uint64_t max, const struct gw_c
 	l->arg = arg;
 	buf_init(&l->next, ROOM_BYTES);
 	loop_task_init(&l->close, lp, on_close, l);
-	*ret = l;
-	return 0;
+	return l;
 }
 
 int

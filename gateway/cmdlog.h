@@ -21,10 +21,9 @@ struct gw_cmdlog_ops {
 };
 
 /* Make the file path, 0600, for at most max bytes and a last line that says that there was more.
- * Returns 0 with *ret owned by the caller, or -EIO with err. */
-int gw_cmdlog_new(struct loop *lp, const char *path, uint64_t max,
-                  const struct gw_cmdlog_ops *ops, void *arg, struct gw_cmdlog **ret,
-                  struct err *err);
+ * Returns it, owned by the caller, or NULL with err: the system refused. */
+struct gw_cmdlog *gw_cmdlog_new(struct loop *lp, const char *path, uint64_t max,
+                                const struct gw_cmdlog_ops *ops, void *arg, struct err *err);
 
 /* Append.  Returns 0, or -EAGAIN: taken, but no more until drained.  What the file cannot hold (its
  * ceiling, a full disk) is dropped. */

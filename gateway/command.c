@@ -337,12 +337,14 @@ open_log(struct gw_command *c, struct err *err)
 	(void)snprintf(dir, sizeof(dir), "%.3900s/" GW_CREW_LOGS, sb->folder->dir);
 	(void)snprintf(path, sizeof(path), "%.3950s/%s.log", dir, c->id.id);
 	rc = gw_files_mkdirs(dir, err);
-	if (rc == 0)
-		rc = gw_cmdlog_new(sb->core->lp, path, sb->core->cfg->command_log_bytes,
-		                   &log_ops, c, &c->log, err);
-	if (rc == 0)
-		c->log_path = mem_strdup(path);
-	return rc;
+	if (rc != 0)
+		return rc;
+	c->log = gw_cmdlog_new(sb->core->lp, path, sb->core->cfg->command_log_bytes, &log_ops,
+	                       c, err);
+	if (c->log == NULL)
+		return -EIO;
+	c->log_path = mem_strdup(path);
+	return 0;
 }
 
 static void

@@ -14,8 +14,8 @@
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"
 
-#define TEXT_BYTES 65536  /* of a command that are told */
-#define ARG_BYTES  131071 /* execve(2): MAX_ARG_STRLEN */
+#define TEXT_BYTES 65536UL /* of a command that are told */
+#define ARG_BYTES  131071  /* execve(2): MAX_ARG_STRLEN */
 #define ARGS_MAX   4096
 #define PATH_ROOM  4096
 

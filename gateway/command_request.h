@@ -1,4 +1,4 @@
-/* gateway/command_request.h - CORE: what a client may ask of a command, checked before it is made. */
+/* gateway/command_request.h - CORE: what a client asks of a command, checked before it is made. */
 #ifndef GW_COMMAND_REQUEST_H
 #define GW_COMMAND_REQUEST_H
 
@@ -10,8 +10,8 @@ struct gw_sandbox;
 int gw_command_request_check(const struct gw_sandbox *sb, const struct gw_command_request *rq,
                              struct err *err);
 
-/* The folder that cwd means in sb: relative to the home, also as ~/..., or absolute; NULL or "": the
- * home.  Returns 0 with *ret owned by the caller, or -ENOENT with err. */
+/* The folder that cwd means in sb: relative to the home, also as ~/..., or absolute; NULL or "" is
+ * the home.  Returns 0 with *ret owned by the caller, or -ENOENT with err. */
 int gw_command_request_cwd(const struct gw_sandbox *sb, const char *cwd, char **ret,
                            struct err *err);
 

@@ -1,6 +1,4 @@
-/* gateway/crew.h - CORE: the processes of a sandbox that are no kernels, as one thing that ends with
- * it.
- */
+/* gateway/crew.h - CORE: the processes of a sandbox that are no kernels; they end with it. */
 #ifndef GW_CREW_H
 #define GW_CREW_H
 

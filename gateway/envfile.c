@@ -80,7 +80,7 @@ put_variable(struct reader *r, const char *s, const char *end, size_t *used)
 		*used = 1;
 		return buf_append(&r->value, s, 1);
 	}
-	*used = 1 + len + 2U * brace;
+	*used = 1 + len + (brace ? 2 : 0);
 	value = find(r, name, len);
 	if (value == NULL)
 		return 0;
@@ -215,7 +215,7 @@ gw_envfile_parse(const char *text, size_t len, struct km_env *env, struct err *e
 	struct reader r = {.at = text, .end = text + len, .env = env, .vars = json_object()};
 	int rc = len > GW_ENVFILE_MAX ? -EMSGSIZE : 0;
 
-	buf_init(&r.value, 2 * GW_ENVFILE_MAX);
+	buf_init(&r.value, 2UL * GW_ENVFILE_MAX);
 	while (rc == 0 && r.at < r.end)
 		rc = read_entry(&r);
 	if (rc == 0 && json_object_size(r.vars) > GW_ENVFILE_VARS_MAX)
