@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,13 @@ async def test_one_bad_file_does_not_take_back_the_others(osb: Box) -> None:
     home = Path(await osb.home())
     assert (home / "good-1").read_text() + (home / "good-2").read_text() == "good-1good-2"
     assert not (home / "good-3").exists()
+
+
+async def test_with_the_gateways_own_identity(osb: Box) -> None:
+    own = osb.sandbox.files.with_identity(os.geteuid(), os.getegid())
+    await osb.client.call(own.write_file, "own", "mine")
+    assert await osb.client.call(own.read_file, "own") == "mine"
+    other = osb.sandbox.files.with_identity(os.geteuid() + 1, os.getegid())
+    with pytest.raises(SandboxApiException) as caught:
+        await osb.client.call(other.write_file, "other", "mine")
+    assert caught.value.status_code == 400

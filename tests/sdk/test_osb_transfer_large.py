@@ -41,7 +41,7 @@ class Measured:
         self.before = 0
 
     def _status(self, key: str) -> int:
-        found = re.search(rf"^{key}:\s+(\d+) kB$", (self.proc / "status").read_text(), re.M)
+        found = re.search(rf"^{key}:\s+(\d+) kB$", (self.proc / "status").read_text(), re.MULTILINE)
         assert found
         return int(found[1]) * 1024
 
