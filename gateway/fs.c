@@ -194,12 +194,11 @@ gw_fs_here(const struct gw_fs *fs, const char *path, char **ret, struct err *err
 	clean(whole);
 	rest = gw_fs_look_below(fs, whole);
 	if (rest == NULL)
-		rc = err_set(err, -EACCES,
-		             "%.60s is not among the sandbox's files: these are below %.100s",
-		             path, fs->home);
+		rc = err_set(err, -EACCES, "%.40s: is not below the sandbox's home, %s", path,
+		             fs->home);
 	else if (strlen(rest) >= PATH_MAX)
-		rc = err_set(err, -EINVAL, "%.60s...: the path is longer than %d bytes", path,
-		             PATH_MAX - 1);
+		rc = gw_fs_look_fail(err, -EINVAL, path, "the path is longer than %d bytes",
+		                     PATH_MAX - 1);
 	else
 		*ret = mem_strdup(rest[0] != '\0' ? rest : ".");
 	mem_free(whole);
@@ -232,8 +231,8 @@ open_file(int at, const char *path, int *ret_fd, struct stat *ret_st, struct err
 	if (fstat(at, &st) != 0)
 		return gw_fs_look_errno(errno, path, err);
 	if (!S_ISREG(st.st_mode))
-		return err_set(err, -EINVAL, "%.120s is %s, not a file", path,
-		               kind(st.st_mode));
+		return gw_fs_look_fail(err, -EINVAL, path, "is %s, not a file",
+		                       kind(st.st_mode));
 	gw_fs_look_proc(at, proc);
 	fd = open(proc, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -303,7 +302,7 @@ gw_fs_temp_place(const struct gw_fs *fs, const char *name, const char *path, mod
 		return rc;
 	if (fchmodat(fs->fd, name, mode, 0) != 0 || renameat(fs->fd, name, s.fd, s.name) != 0)
 		rc = errno == EXDEV
-		         ? err_set(err, -EIO, "%.120s is on another file system", path)
+		         ? gw_fs_look_fail(err, -EIO, path, "is on another file system")
 		         : gw_fs_look_errno(errno, path, err);
 	gw_fs_look_spot_fini(&s);
 	return rc;

@@ -91,10 +91,9 @@ move(const struct gw_fs_spot *a, const char *from, const struct gw_fs_spot *b, c
 	int rc = rename_new(a, b);
 
 	if (rc == -EINVAL)
-		return err_set(err, rc, "%.80s cannot move into itself", from);
+		return gw_fs_look_fail(err, rc, from, "cannot move into itself");
 	if (rc == -EXDEV)
-		return err_set(err, -EIO, "%.80s and %.80s are on different file systems", from,
-		               to);
+		return gw_fs_look_fail(err, -EIO, to, "is on another file system");
 	if (rc == -ENOENT)
 		return gw_fs_look_errno(ENOENT, from, err);
 	return rc == 0 ? 0 : gw_fs_look_errno(-rc, to, err);
@@ -258,7 +257,7 @@ gw_fs_replace(const struct gw_fs *fs, const char *path, const char *old, const c
 	int rc;
 
 	if (c.old_len == 0)
-		return err_set(err, -EINVAL, "%.120s: the text to replace is empty", path);
+		return gw_fs_look_fail(err, -EINVAL, path, "the text to replace is empty");
 	rc = gw_fs_open(fs, path, &c.in, &st, err);
 	if (rc != 0)
 		return rc;
@@ -266,9 +265,9 @@ gw_fs_replace(const struct gw_fs *fs, const char *path, const char *old, const c
 	if (rc == 0) {
 		rc = copy(&c);
 		if (rc == -EFBIG)
-			rc = err_set(err, -EMSGSIZE,
-			             "%.120s: is, or becomes, larger than %u bytes", path,
-			             GW_FS_REPLACE_MAX);
+			rc = gw_fs_look_fail(err, -EMSGSIZE, path,
+			                     "is, or becomes, larger than %u bytes",
+			                     GW_FS_REPLACE_MAX);
 		else if (rc != 0)
 			rc = gw_fs_look_errno(-rc, path, err);
 		keep_owner(c.out, &st);

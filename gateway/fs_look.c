@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,9 +17,30 @@
 #include "wire/base/mem.h"
 
 #define TRIES     256 /* openat2(2) says EAGAIN when something was renamed beside its ".." */
+#define WHY_MAX   128 /* of an error, without the path */
 #define LINKS_MAX 40  /* the system's own limit */
 
 /* --- errors ------------------------------------------------------------------------------- */
+
+int
+gw_fs_look_fail(struct err *err, int code, const char *path, const char *why, ...)
+{
+	char text[WHY_MAX];
+	size_t len = strlen(path);
+	size_t room = sizeof(err->text) - sizeof(": ...");
+	va_list ap;
+
+	va_start(ap, why);
+	(void)vsnprintf(text, sizeof(text), why, ap);
+	va_end(ap);
+	room -= strlen(text);
+	if (len <= room)
+		return err_set(err, code, "%s: %s", path, text);
+	path += len - room;
+	while (((unsigned char)*path & 0xc0) == 0x80) /* not from within a character */
+		path++;
+	return err_set(err, code, "...%s: %s", path, text);
+}
 
 int
 gw_fs_look_errno(int e, const char *path, struct err *err)
@@ -48,11 +70,11 @@ gw_fs_look_errno(int e, const char *path, struct err *err)
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		if (table[i].e == e)
-			return err_set(err, table[i].rc, "%.120s: %s", path,
-			               table[i].why != NULL ? table[i].why
-			                                    : strerrordesc_np(e));
+			return gw_fs_look_fail(err, table[i].rc, path, "%s",
+			                       table[i].why != NULL ? table[i].why
+			                                            : strerrordesc_np(e));
 	}
-	return err_set(err, -EIO, "%.120s: %s", path, strerrordesc_np(e));
+	return gw_fs_look_fail(err, -EIO, path, "%s", strerrordesc_np(e));
 }
 
 /* --- one look ----------------------------------------------------------------------------- */
@@ -286,7 +308,7 @@ gw_fs_look_spot(const struct gw_fs *fs, const char *path, bool make, struct gw_f
 		return rc;
 	if (strcmp(s.here, ".") == 0) {
 		mem_free(s.here);
-		return err_set(err, -EINVAL, "%.120s is the sandbox's home itself", path);
+		return gw_fs_look_fail(err, -EINVAL, path, "is the sandbox's home itself");
 	}
 	slash = strrchr(s.here, '/');
 	s.name = slash != NULL ? slash + 1 : s.here;

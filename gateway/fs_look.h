@@ -12,6 +12,10 @@
 struct err;
 struct gw_fs;
 
+/* Say "PATH: WHY", of a long path its end.  Returns code. */
+int gw_fs_look_fail(struct err *err, int code, const char *path, const char *why, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* What errno e means for path.  Returns the code, with err. */
 int gw_fs_look_errno(int e, const char *path, struct err *err);
 

@@ -149,9 +149,8 @@ gw_fs_remove_tree(const struct gw_fs *fs, const char *path, struct err *err)
 		return rc;
 	rc = remove_tree(s.fd, s.name);
 	if (rc == -EFBIG)
-		rc = err_set(err, -EMSGSIZE,
-		             "%.120s: more than %u files, or more come meanwhile", path,
-		             STEPS_MAX);
+		rc = gw_fs_look_fail(err, -EMSGSIZE, path,
+		                     "more than %u files, or more come meanwhile", STEPS_MAX);
 	else if (rc != 0)
 		rc = gw_fs_look_errno(-rc, path, err);
 	gw_fs_look_spot_fini(&s);

@@ -71,7 +71,7 @@ by_name(const void *a, const void *b)
 static int
 too_much(const struct walk *w, size_t max, const char *what)
 {
-	return err_set(w->err, -EMSGSIZE, "%.100s: more than %zu %s", w->path, max, what);
+	return gw_fs_look_fail(w->err, -EMSGSIZE, w->path, "more than %zu %s", max, what);
 }
 
 static int
@@ -185,7 +185,7 @@ matches(struct walk *w, const char *path, bool *ret)
 	*ret = gw_glob_match(w->glob, path);
 	if (gw_glob_steps(w->glob) <= STEPS_MAX)
 		return 0;
-	return err_set(w->err, -EMSGSIZE, "%.100s: the pattern takes too long", w->path);
+	return gw_fs_look_fail(w->err, -EMSGSIZE, w->path, "the pattern takes too long");
 }
 
 /* Meet one entry of a folder: entry is its type and name, depth how deep it is.  path is taken. */
@@ -327,10 +327,10 @@ check_root(const struct gw_fs *fs, const char *path, struct err *err)
 		return rc;
 	type = json_string_value(json_object_get(info, "type"));
 	if (strcmp(type, "symlink") == 0)
-		rc = err_set(err, -EINVAL, "%.120s is a symbolic link, which is not followed",
-		             path);
+		rc = gw_fs_look_fail(err, -EINVAL, path,
+		                     "is a symbolic link, which is not followed");
 	else if (strcmp(type, "directory") != 0)
-		rc = err_set(err, -EINVAL, "%.120s is not a directory", path);
+		rc = gw_fs_look_fail(err, -EINVAL, path, "is not a directory");
 	json_decref(info);
 	return rc;
 }
