@@ -25,8 +25,6 @@ from opensandbox.models.execd_sync import ExecutionHandlersSync
 FLAVOURS = ("sync", "async")
 SETTINGS = ("--keep_executions=0", "--interrupt_grace_ms=5000", "--start_timeout_ms=60000")  # of a gateway
 IMAGE = "opensandbox/code-interpreter:latest"
-# Whether CodeInterpreter.create() makes its health check, a command in the sandbox, as it does by default.
-HEALTH_CHECK = False
 
 
 class Client:
@@ -74,9 +72,7 @@ class Client:
         box = Box(self, sandbox, None)
         try:
             if interpret:
-                box.interpreter = await self.call(
-                    self.interpreter.create, sandbox, skip_health_check=not HEALTH_CHECK
-                )
+                box.interpreter = await self.call(self.interpreter.create, sandbox)
         except BaseException:
             await box.close()
             raise

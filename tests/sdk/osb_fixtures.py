@@ -21,6 +21,7 @@ ZERO = (
     "executions_running",
     "executions_kept",
     "events_bytes",
+    "commands_running",
     "websockets",
     'kernels{state="starting"}',
     'kernels{state="busy"}',
@@ -111,7 +112,7 @@ def osb_baseline(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     gateway = request.getfixturevalue("osb_gateway")
-    for name in ("osb", "osb_raw"):  # what they make is there before the test
+    for name in ("osb", "osb_raw", "osb_spoken"):  # what they make is there before the test
         if name in request.fixturenames:
             request.getfixturevalue(name)
     until("the last test's kernels to end", lambda: not any(gauges(gateway)[name] for name in ZERO), 30)

@@ -27,6 +27,7 @@ from opensandbox.exceptions import (
     SandboxRateLimitException,
     SandboxReadyTimeoutException,
 )
+from opensandbox.models.execd import RunCommandOpts
 from opensandbox.models.sandboxes import (
     CredentialProxyConfig,
     Host,
@@ -196,19 +197,31 @@ async def test_with_blocks_close_and_destroy_kills(osb_client: Client, make_osb:
         await gone(manager.method("get_sandbox_info", made.id))
 
 
+async def processes(box: Box) -> list[int]:
+    """A kernel, a child of it, and a command in the background with a child of its own."""
+    told = await box.out("import subprocess, os\nprint(os.getpid(), subprocess.Popen(['sleep', '1000']).pid)")
+    command = await box.commands(
+        "run", "sleep 1000 & echo $$ $! > pids; wait", opts=RunCommandOpts(background=True)
+    )
+    assert command.error is None
+    pids = Path(await box.home()) / "pids"
+    await eventually("the command to run", lambda: pids.exists() and pids.read_text().endswith("\n"))
+    return [int(pid) for pid in (told + pids.read_text()).split()]
+
+
+async def all_end(pids: list[int]) -> None:
+    await eventually("its processes to end", lambda: not any(psutil.pid_exists(pid) for pid in pids))
+
+
 async def test_kill_takes_all_that_runs_there(make_osb: Make) -> None:
     made = await make_osb()
     home = Path(await made.home())
-    child = await made.out(
-        "import subprocess, os\nprint(os.getpid(), subprocess.Popen(['sleep', '1000']).pid)"
-    )
+    pids = await processes(made)
     running, _ = await start(made, "print('held')\nwhile True: pass", context=await made.create_context())
     await made.method("kill")
     await asyncio.wait([running])  # with an error, as the suite of runs has it
     assert running.exception() or running.result().error
-    await eventually(
-        "its processes to end", lambda: not any(psutil.pid_exists(int(p)) for p in child.split())
-    )
+    await all_end(pids)
     await eventually("its home to go", lambda: not home.exists())
 
 
@@ -231,15 +244,10 @@ async def test_many_at_once(osb_client: Client) -> None:
 
 async def test_expiry_frees_everything(osb_client: Client, make_osb: Make) -> None:
     """Nothing but the end of its time ends this sandbox: kernels, what they started, the home."""
-    made = await make_osb(timeout=timedelta(seconds=3))
+    made = await make_osb(timeout=timedelta(seconds=4))
     home = Path(await made.home())
-    child = await made.out(
-        "import subprocess, os\nprint(os.getpid(), subprocess.Popen(['sleep', '1000']).pid)"
-    )
+    await all_end(await processes(made))
     await eventually("its home to go", lambda: not home.exists())
-    await eventually(
-        "its processes to end", lambda: not any(psutil.pid_exists(int(p)) for p in child.split())
-    )
     assert not home.parent.exists()
     await gone(made.method("get_info"))
     await gone(osb_client.connect(made.id))
@@ -675,9 +683,7 @@ async def test_pool(osb_client: Client, osb_gateway: Gateway) -> None:
     try:
         await eventually("two idle sandboxes", lambda: osb_gateway.gauge("sandboxes") >= before + 2)
         sandbox = await call(pool.acquire, sandbox_timeout=timedelta(minutes=5))
-        box = Box(
-            osb_client, sandbox, await call(osb_client.interpreter.create, sandbox, skip_health_check=True)
-        )
+        box = Box(osb_client, sandbox, await call(osb_client.interpreter.create, sandbox))
         assert await box.out("print('pooled')") == "pooled\n"
         assert left((await box.method("get_info")).expires_at) < timedelta(minutes=5)
         await box.kill()
