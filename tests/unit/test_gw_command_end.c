@@ -326,6 +326,7 @@ deletion_takes_everything(void **state)
 	const struct gw_command_request rq = {.command = script};
 	struct gw_command_request quiet = {.command = "sleep 1000", .background = true};
 	struct reader rd;
+	struct gw_home *h;
 	char folder[600];
 	pid_t pids[2];
 	int both[2];
@@ -340,19 +341,22 @@ deletion_takes_everything(void **state)
 		rd.outputs_n = 0;
 	}
 	assert_int_equal(count_marks(r), 1);
+	h = gw_home_hold(sb->folder);
 	gw_sandbox_delete(sb, "sandbox deleted");
 	assert_int_equal(rd.ended_n, 1);
 	assert_int_equal(rd.code, -1);
 	assert_string_equal(rd.why, "sandbox deleted");
 	assert_int_equal(gw_metric[GW_M_COMMANDS_RUNNING], 0);
 	assert_int_not_equal(km_reaper_pending(r->core->reaper), 0);
-	assert_false(command_path_is_gone(folder)); /* they are not reaped */
+	assert_int_equal(h->holders_n, 2); /* they are not reaped */
 	for (int i = 0; i < 2; i++) {
 		pids[i] = both[i];
 		assert_true(run_until(r->lp, run_is_gone, &pids[i]));
 	}
-	assert_true(run_until(r->lp, command_path_is_gone, folder));
 	assert_true(run_until(r->lp, command_is_clear, r));
+	assert_int_equal(h->holders_n, 1);
+	gw_home_release(h);
+	assert_true(run_until(r->lp, command_path_is_gone, folder));
 	assert_int_equal(count_marks(r), 0);
 	reader_fini(&rd);
 	command_leave(r);
