@@ -244,19 +244,23 @@ async def test_many_at_once(osb_client: Client) -> None:
 
 async def test_expiry_frees_everything(osb_client: Client, make_osb: Make) -> None:
     """Nothing but the end of its time ends this sandbox: kernels, what they started, the home."""
-    made = await make_osb(timeout=timedelta(seconds=4))
+    made = await make_osb()
     home = Path(await made.home())
-    await all_end(await processes(made))
+    pids = await processes(made)
+    await made.method("renew", timedelta(seconds=1))
+    await all_end(pids)
     await eventually("its folder to go", lambda: not home.parent.exists())
     await gone(made.method("get_info"))
     await gone(osb_client.connect(made.id))
 
 
 async def test_renew_lengthens(make_osb: Make) -> None:
-    """A sandbox made beside it with the first time to live is gone; this one is not."""
-    made, other = [await make_osb(timeout=timedelta(seconds=3), interpret=False) for _ in range(2)]
+    """A sandbox that was to end after it is gone; this one is not."""
+    made, other = [await make_osb(interpret=False) for _ in range(2)]
     home = Path(await other.home())
+    await made.method("renew", timedelta(seconds=5))
     renewed = await made.method("renew", timedelta(hours=1))
+    await other.method("renew", timedelta(seconds=5))
     assert timedelta(hours=1) - SLACK < left(renewed.expires_at) < timedelta(hours=1) + SLACK
     await eventually("the other's home to go", lambda: not home.exists())
     info = await made.method("get_info")
@@ -315,14 +319,16 @@ async def test_pause_and_resume(osb_client: Client, make_osb: Make) -> None:
 
 
 async def test_a_paused_sandbox_does_not_expire(osb_client: Client, make_osb: Make) -> None:
-    """One made beside it with the same time to live is gone; this one ends when it runs again."""
-    made, other = [await make_osb(timeout=timedelta(seconds=3), interpret=False) for _ in range(2)]
+    """One that was to end after it is gone; this one ends when it runs again."""
+    made, other = [await make_osb(interpret=False) for _ in range(2)]
     homes = [Path(await box.home()) for box in (made, other)]
+    await made.method("renew", timedelta(seconds=5))
     await made.method("pause")
+    await other.method("renew", timedelta(seconds=5))
     await eventually("the other's home to go", lambda: not homes[1].exists())
     assert (await made.method("get_info")).status.state == "Paused"
     again = await osb_client.resume(made.id, interpret=False)
-    assert left((await again.method("get_info")).expires_at) < timedelta(seconds=3)
+    assert left((await again.method("get_info")).expires_at) < timedelta(seconds=5)
     await eventually("its home to go", lambda: not homes[0].exists())
     await again.close()
 
