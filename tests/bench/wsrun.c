@@ -1,9 +1,11 @@
-/* tests/bench/wsrun.c - what one execution costs through the gateway: a bare WebSocket client.
+/* tests/bench/wsrun.c - what one execution costs through the gateway: a bare client.
  *
- * wsrun daytona|native PORT TOKEN N: run `1` N times, one after the other, after ten runs to
- * warm up.  daytona: a new connection per run, as the Daytona SDKs do, timed from connect() to
- * the server's close frame.  native: one connection for all, timed from the request
- * to the `done` event.  Prints one JSON object with n, min_ms, p50_ms and p99_ms.
+ * wsrun native|daytona|opensandbox|fresh PORT TOKEN N: run `1` N times, one after the other, after
+ * ten runs to warm up.  native: one WebSocket for all, timed from the request to the `done` event.
+ * daytona: a new WebSocket per run, as the Daytona SDKs do, timed from connect() to the server's
+ * close frame.  opensandbox: POST /code on one connection for all, as the OpenSandbox SDKs do,
+ * timed from the request to the end of the answer; fresh: the same with a new connection per run.
+ * Prints one JSON object with n, min_ms, p50_ms and p99_ms.
  *
  * Blocking sockets and no library, so that the client's own cost is a few system calls.
  */
@@ -111,11 +113,9 @@ next_frame(struct conn *c, const char **ret, size_t *ret_len)
 }
 
 static void
-connect_to(struct conn *c, int port, const char *path, const char *token)
+connect_to(struct conn *c, int port)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	char request[1024];
-	char *end;
 	int one = 1;
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -125,17 +125,34 @@ connect_to(struct conn *c, int port, const char *path, const char *token)
 	if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
 		die("connect");
 	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+/* Read a head up to its empty line and drop both; the status must be the one given. */
+static void
+read_head(struct conn *c, const char *status)
+{
+	char *end;
+
+	while ((end = strstr((const char *)c->in, "\r\n\r\n")) == NULL)
+		receive(c);
+	if (strncmp((const char *)c->in, status, strlen(status)) != 0)
+		die("refused");
+	drop(c, (size_t)(end + 4 - (char *)c->in));
+}
+
+static void
+upgrade(struct conn *c, int port, const char *path, const char *token)
+{
+	char request[1024];
+
+	connect_to(c, port);
 	(void)snprintf(request, sizeof(request),
 	               "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
 	               "Connection: Upgrade\r\nSec-WebSocket-Key: a2VybmVsYnJpZGdlLTAwMQ==\r\n"
 	               "Sec-WebSocket-Version: 13\r\nAuthorization: Bearer %s\r\n\r\n",
 	               path, port, token);
 	send_all(c, request, strlen(request));
-	while ((end = strstr((const char *)c->in, "\r\n\r\n")) == NULL)
-		receive(c);
-	if (strncmp((const char *)c->in, "HTTP/1.1 101", 12) != 0)
-		die("no upgrade");
-	drop(c, (size_t)(end + 4 - (char *)c->in));
+	read_head(c, "HTTP/1.1 101");
 }
 
 static uint64_t
@@ -147,7 +164,7 @@ run_daytona(int port, const char *token)
 	uint64_t from = now_us();
 	uint64_t took;
 
-	connect_to(&c, port, "/daytona/toolbox/default/process/interpreter/execute", token);
+	upgrade(&c, port, "/daytona/toolbox/default/process/interpreter/execute", token);
 	send_frame(&c, OP_TEXT, "{\"code\":\"1\"}");
 	while (next_frame(&c, &data, &len) != OP_CLOSE)
 		;
@@ -171,6 +188,52 @@ run_native(struct conn *c)
 	return now_us() - from;
 }
 
+/* POST /code in the default sandbox; the answer ends with the chunk of no bytes. */
+static void
+post_code(struct conn *c, int port, const char *token)
+{
+	static const char body[] = "{\"code\":\"1\",\"context\":{\"language\":\"python\"}}";
+	static const char end[] = "\r\n0\r\n\r\n";
+	char request[1024];
+
+	(void)snprintf(request, sizeof(request),
+	               "POST /sandboxes/default/proxy/44772/code HTTP/1.1\r\n"
+	               "Host: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
+	               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+	               port, token, sizeof(body) - 1, body);
+	send_all(c, request, strlen(request));
+	read_head(c, "HTTP/1.1 200");
+	while (c->in_len < sizeof(end) - 1 ||
+	       memcmp(c->in + c->in_len - (sizeof(end) - 1), end, sizeof(end) - 1) != 0)
+		receive(c);
+	if (strstr((const char *)c->in, "execution_complete") == NULL)
+		die("the run failed");
+	drop(c, c->in_len);
+}
+
+static uint64_t
+run_opensandbox(struct conn *c, int port, const char *token)
+{
+	uint64_t from = now_us();
+
+	post_code(c, port, token);
+	return now_us() - from;
+}
+
+static uint64_t
+run_fresh(int port, const char *token)
+{
+	static struct conn c;
+	uint64_t from = now_us();
+	uint64_t took;
+
+	connect_to(&c, port);
+	post_code(&c, port, token);
+	took = now_us() - from;
+	(void)close(c.fd);
+	return took;
+}
+
 static int
 by_value(const void *a, const void *b)
 {
@@ -180,20 +243,32 @@ by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* c: of those ways that keep one. */
+static uint64_t
+run_once(const char *how, struct conn *c, int port, const char *token)
+{
+	if (strcmp(how, "native") == 0)
+		return run_native(c);
+	if (strcmp(how, "opensandbox") == 0)
+		return run_opensandbox(c, port, token);
+	return strcmp(how, "fresh") == 0 ? run_fresh(port, token) : run_daytona(port, token);
+}
+
 int
 main(int argc, char **argv)
 {
-	static struct conn native;
+	static struct conn kept;
+	const char *how = argc == 5 ? argv[1] : "";
 	uint64_t *took;
 	size_t n;
 	int port;
-	bool is_native;
 
-	if (argc != 5) {
-		(void)fprintf(stderr, "usage: wsrun daytona|native PORT TOKEN N\n");
+	if (strcmp(how, "native") != 0 && strcmp(how, "daytona") != 0 &&
+	    strcmp(how, "opensandbox") != 0 && strcmp(how, "fresh") != 0) {
+		(void)fprintf(stderr,
+		              "usage: wsrun native|daytona|opensandbox|fresh PORT TOKEN N\n");
 		return 2;
 	}
-	is_native = strcmp(argv[1], "native") == 0;
 	port = (int)strtol(argv[2], NULL, 10);
 	n = strtoul(argv[4], NULL, 10);
 	if (n == 0 || n > 10000000)
@@ -201,10 +276,12 @@ main(int argc, char **argv)
 	took = calloc(n, sizeof(*took));
 	if (took == NULL)
 		die("memory");
-	if (is_native)
-		connect_to(&native, port, "/v1/ws", argv[3]);
+	if (strcmp(how, "native") == 0)
+		upgrade(&kept, port, "/v1/ws", argv[3]);
+	else if (strcmp(how, "opensandbox") == 0)
+		connect_to(&kept, port);
 	for (size_t i = 0; i < WARM_UP + n; i++) {
-		uint64_t us = is_native ? run_native(&native) : run_daytona(port, argv[3]);
+		uint64_t us = run_once(how, &kept, port, argv[3]);
 
 		if (i >= WARM_UP)
 			took[i - WARM_UP] = us;

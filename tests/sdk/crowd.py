@@ -1,10 +1,10 @@
 """Clients of the SDKs of Daytona, E2B and OpenSandbox at once, each in a sandbox of its own, each sure of its answers.
 
-Usage: crowd.py URL TOKEN CLIENTS SECONDS, with CLIENTS of each SDK. Each has a secret number, which its interpreter holds:
-runs print it, return it and fail with it, in contexts that are made, restarted and deleted meanwhile; now and then a client
-leaves its sandbox for a new one. An answer that is not the client's own, or any error that it did not provoke, ends the
-program with a traceback. Prints `in` when all have a sandbox, waits for a line, and prints a JSON object at the end:
-{"runs": number of runs of each SDK}.
+Usage: crowd.py URL TOKEN CLIENTS SECONDS, with CLIENTS of each SDK. Each has a secret number, which its interpreter
+holds: runs print it, return it and fail with it, in contexts that are made, restarted and deleted meanwhile; now and
+then a client leaves its sandbox for a new one. An answer that is not the client's own, or any error that it did not
+provoke, ends the program with a traceback. Prints `in` when all have a sandbox, waits for a line, and prints a JSON
+object at the end: {"runs": number of runs of each SDK}.
 """
 
 from __future__ import annotations
@@ -140,9 +140,7 @@ class Member(ABC):
         assert said.error is not None, said
         assert said.error[0] == "NameError", said
         await self.clean(f"secret = {-self.secret}", other)
-        mine, theirs = await asyncio.gather(
-            self.clean("print(secret)"), self.clean("print(secret)", other)
-        )
+        mine, theirs = await asyncio.gather(self.clean("print(secret)"), self.clean("print(secret)", other))
         assert (mine.stdout, theirs.stdout) == (f"{self.secret}\n", f"{-self.secret}\n"), (mine, theirs)
         other = await self.restart(other)
         said = await self.run("secret", other)

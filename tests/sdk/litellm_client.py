@@ -1,7 +1,8 @@
 """LiteLLM's sandbox functions by line, for test_litellm.py: runs in the environment that has LiteLLM.
 
 Each line of stdin is an array of calls, made at once: [name, keyword arguments, what to call the sandbox made or ""].
-`container` may be what a sandbox was called. The answer is a line with an array of {"value"} or {"error", "status", "text"}.
+`container` may be what a sandbox was called. The answer is a line with an array of {"value"} or
+{"error", "status", "text"}.
 Names below $KB_DOMAIN resolve to loopback, as a wildcard record in DNS would have it.
 """
 

@@ -206,7 +206,7 @@ def test_twelve_tools_at_once(provider: Provider) -> None:
     ids=["scripts", "line ends", "like JSON", "controls"],
 )
 def test_text_is_whole(provider: Provider, text: str) -> None:
-    assert provider.tool(f"print({ascii(text)})")["stdout"] == text + "\n"
+    assert provider.tool(f"print({text!a})")["stdout"] == text + "\n"
 
 
 def test_five_megabytes(provider: Provider) -> None:

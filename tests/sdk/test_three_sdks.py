@@ -169,7 +169,9 @@ async def test_a_sandbox_is_everyones(doors: Doors, maker: str) -> None:
             assert await doors.marked(sdk, "other") == [], sdk
         await doors.run(maker, made, "users = []\nopen('note', 'w').close()")
         for sdk in SDKS:
-            code = f"import os\nusers.append({sdk!r})\nprint(os.environ['MARK'], users, os.path.exists('note'))"
+            code = (
+                f"import os\nusers.append({sdk!r})\nprint(os.environ['MARK'], users, os.path.exists('note'))"
+            )
             users = list(SDKS[: SDKS.index(sdk) + 1])
             assert await doors.run(sdk, made, code) == f"{mark} {users} True\n"
     finally:

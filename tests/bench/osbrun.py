@@ -1,0 +1,112 @@
+"""What OpenSandbox's Python SDK takes, for tests/bench/latency: osbrun.py run|alone|create URL TOKEN N
+
+  run     codes.run("1") N times in the default sandbox, after five runs to warm up
+  alone   the same against a server that does nothing but answer: what the SDK itself takes
+  create  N times a new sandbox: Sandbox.create, CodeInterpreter.create with its health check, the first run, kill
+Prints a JSON object: {NAME: {"n", "min_ms", "p50_ms", "p99_ms"}}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from code_interpreter import CodeInterpreterSync
+from code_interpreter.sync.adapters.code_adapter import CodesAdapterSync
+from opensandbox import SandboxSync
+from opensandbox.config.connection_sync import ConnectionConfigSync
+from opensandbox.models.sandboxes import SandboxEndpoint
+
+EVENTS = (
+    {"type": "init", "text": "6f1dfb6e-8b44-4f3a-a6a5-bd0ebd2bd6c7", "timestamp": 1},
+    {"type": "execution_count", "execution_count": 1, "timestamp": 1},
+    {"type": "result", "results": {"text": "1"}, "timestamp": 1},
+    {"type": "execution_complete", "execution_time": 1, "timestamp": 1},
+)
+WARM_UP = 5
+
+
+def summary(took: list[float]) -> dict[str, float]:
+    took = sorted(took)
+    n = len(took)
+    return {"n": n, "min_ms": took[0], "p50_ms": took[n // 2], "p99_ms": took[n * 99 // 100]}
+
+
+def timed(call: Callable[[], object], into: list[float]) -> object:
+    start = time.perf_counter()
+    value = call()
+    into.append((time.perf_counter() - start) * 1e3)
+    return value
+
+
+def repeated(call: Callable[[], object], n: int) -> dict[str, float]:
+    took: list[float] = []
+    for _ in range(n + WARM_UP):
+        timed(call, took)
+    return summary(took[WARM_UP:])
+
+
+def canned() -> tuple[int, int]:
+    """A process that answers every request on one connection with EVENTS; its port and id."""
+    body = b"".join(json.dumps(event).encode() + b"\n\n" for event in EVENTS)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body)
+    listening = socket.create_server(("127.0.0.1", 0))
+    if child := os.fork():
+        return listening.getsockname()[1], child
+    connection, _ = listening.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    pending = b""
+    while data := connection.recv(65536):
+        pending += data
+        if pending.endswith(b"}"):  # the end of a request's JSON
+            pending = b""
+            connection.sendall(head + body)
+    os._exit(0)
+
+
+def alone(n: int) -> dict[str, float]:
+    port, child = canned()
+    try:
+        codes = CodesAdapterSync(SandboxEndpoint(endpoint=f"127.0.0.1:{port}"), ConnectionConfigSync())
+        assert codes.run("1").result[0].text == "1"
+        return repeated(lambda: codes.run("1"), n)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def creates(there: Callable[[], ConnectionConfigSync], n: int) -> dict[str, dict[str, float]]:
+    took: dict[str, list[float]] = {"Sandbox.create": [], "CodeInterpreter.create": [], "first run": []}
+    for _ in range(n):
+        sandbox = timed(
+            lambda: SandboxSync.create("opensandbox/code-interpreter", connection_config=there()),
+            took["Sandbox.create"],
+        )
+        interpreter = timed(lambda s=sandbox: CodeInterpreterSync.create(s), took["CodeInterpreter.create"])
+        timed(lambda i=interpreter: i.codes.run("1"), took["first run"])
+        interpreter.close()
+        sandbox.kill()
+        sandbox.close()
+    return {name: summary(times) for name, times in took.items()}
+
+
+def main(what: str, url: str, token: str, n: int) -> dict[str, dict[str, float]]:
+    def there() -> ConnectionConfigSync:
+        return ConnectionConfigSync(api_key=token, domain=url)
+
+    if what == "create":
+        return creates(there, n)
+    if what == "alone":
+        return {"alone": alone(n)}
+    sandbox = SandboxSync.connect("default", connection_config=there())
+    codes = CodeInterpreterSync.create(sandbox).codes
+    return {"run": repeated(lambda: codes.run("1"), n)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))), flush=True)
+    os._exit(0)
