@@ -1,4 +1,4 @@
-/* tests/fuzz/fuzz_gw_osb.c - an OpenSandbox client's bytes, and a kernel's, through core and dialect.
+/* tests/fuzz/fuzz_gw_osb.c - an OpenSandbox client's bytes, and a kernel's, through the core.
  *
  * Input: a byte that says what the rest is, modulo 6:
  *	0  the body of a create, parsed

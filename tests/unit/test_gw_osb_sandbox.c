@@ -264,7 +264,7 @@ bodies_that_are_too_large(void **state)
 	refused(r, gw_osb_event, NULL, body, 413, GW_OSB_BAD_BODY, "bytes");
 	(void)memset(body, 'v', 70000);
 	(void)memcpy(body, "{\"k\": \"", 7);
-	(void)strcpy(body + 70000, "\"}"); /* NOLINT: there is room */
+	(void)memcpy(body + 70000, "\"}", 3);
 	refused(r, gw_osb_patch_metadata, sb->id.id, body, 400, GW_OSB_BAD_BODY, "65536");
 	assert_int_equal(json_object_size(sb->labels), 0);
 	mem_free(body);
