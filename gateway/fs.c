@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct gw_fs {
 	char *name;             /* of the home, in the folder */
 	char *home;             /* absolute, without links */
 	char *given;            /* the same as the sandbox writes it */
+	atomic_bool ended;
 };
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -107,6 +109,19 @@ gw_fs_release(struct gw_fs *fs)
 	mem_free(fs->home);
 	mem_free(fs->given);
 	mem_free(fs);
+}
+
+void
+gw_fs_end(struct gw_fs *fs)
+{
+	if (fs != NULL)
+		atomic_store(&fs->ended, true);
+}
+
+bool
+gw_fs_look_ended(const struct gw_fs *fs)
+{
+	return atomic_load(&fs->ended);
 }
 
 const char *
@@ -300,7 +315,8 @@ gw_fs_temp_place(const struct gw_fs *fs, const char *name, const char *path, mod
 
 	if (rc != 0)
 		return rc;
-	if (fchmodat(fs->fd, name, mode, 0) != 0 || renameat(fs->fd, name, s.fd, s.name) != 0)
+	if (fchmodat(fs->fd, name, mode, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    renameat(fs->fd, name, s.fd, s.name) != 0)
 		rc = errno == EXDEV
 		         ? gw_fs_look_fail(err, -EIO, path, "is on another file system")
 		         : gw_fs_look_errno(errno, path, err);

@@ -7,10 +7,10 @@
  * out, whatever the sandbox's code changes meanwhile.  A link in the home to something in the home
  * is followed, also one that is absolute; one that leads out is refused.
  *
- * new, hold, release, home and here belong to the loop (home and here may be used elsewhere too).
- * All others may block, and are for loop_work(); they return 0, or with err naming the path: -EINVAL
- * (no path, too long, of the wrong kind), -EACCES (outside of the sandbox's files, or forbidden),
- * -ENOENT, -EEXIST, -EMSGSIZE (a ceiling), -EBUSY (no descriptor left) or -EIO.
+ * new, hold, release and end belong to the loop; home and here are good anywhere.  All others may
+ * block, and are for loop_work(); they return 0, or with err naming the path: -EINVAL (no path, too
+ * long, of the wrong kind), -EACCES (outside of the sandbox's files, or forbidden), -ENOENT,
+ * -EEXIST, -EMSGSIZE (a ceiling), -EBUSY (no descriptor left), -ECANCELED (ended) or -EIO.
  */
 #ifndef GW_FS_H
 #define GW_FS_H
@@ -37,6 +37,9 @@ struct gw_home;
 int gw_fs_new(struct gw_home *folder, const char *home, struct gw_fs **ret, struct err *err);
 struct gw_fs *gw_fs_hold(struct gw_fs *fs);
 void gw_fs_release(struct gw_fs *fs); /* NULL is fine */
+/* The sandbox goes: what still works on its files, and takes long, gives up with -ECANCELED.  NULL
+ * is fine. */
+void gw_fs_end(struct gw_fs *fs);
 const char *gw_fs_home(const struct gw_fs *fs);
 
 /* What path means: relative to the home, "." for the home itself; owned by the caller.  Pure. */

@@ -109,11 +109,13 @@ gw_fs_move(const struct gw_fs *fs, const char *from, const char *to, struct err 
 
 	if (rc != 0)
 		return rc;
-	/* before folders are made for it */
-	if (fstatat(a.fd, a.name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(a.fd, a.name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		/* before folders are made for it */
 		rc = gw_fs_look_errno(errno, from, err);
-	else
-		rc = gw_fs_look_spot(fs, to, true, &b, err);
+		gw_fs_look_spot_fini(&a);
+		return rc;
+	}
+	rc = gw_fs_look_spot(fs, to, true, &b, err);
 	if (rc == 0) {
 		rc = move(&a, from, &b, to, err);
 		gw_fs_look_spot_fini(&b);
@@ -126,6 +128,7 @@ gw_fs_move(const struct gw_fs *fs, const char *from, const char *to, struct err 
 
 /* A file that is read piece by piece, and written with its text replaced. */
 struct copy {
+	const struct gw_fs *fs;
 	int in, out;
 	const char *old, *new_text;
 	size_t old_len, new_len;
@@ -154,7 +157,7 @@ put(struct copy *c, const char *data, size_t len)
 	return 0;
 }
 
-/* Write what is known to be settled: all but what may be the beginning of an old; all at the end. */
+/* Write what is settled: all but what may be the beginning of an old one; at the end, all. */
 static int
 settle(struct copy *c, bool end)
 {
@@ -193,6 +196,8 @@ copy(struct copy *c)
 		n = read(c->in, piece, PIECE);
 		if (n < 0) {
 			rc = -errno;
+		} else if (gw_fs_look_ended(c->fs)) {
+			rc = -ECANCELED;
 		} else if (n > 0) {
 			rc = buf_append(&c->b, piece, (size_t)n);
 			if (rc == 0)
@@ -245,6 +250,7 @@ gw_fs_replace(const struct gw_fs *fs, const char *path, const char *old, const c
               uint64_t *ret_n, struct err *err)
 {
 	struct copy c = {
+	    .fs = fs,
 	    .in = -1,
 	    .out = -1,
 	    .old = old,

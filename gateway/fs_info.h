@@ -18,8 +18,8 @@ struct gw_fs_names {
 /* Write the names of uid and gid, or the numbers where they have none. */
 void gw_fs_info_names(uid_t uid, gid_t gid, struct gw_fs_names *ret);
 
-/* Describe name in the folder dir (or dir itself: ""), a link itself, as path.  names starts zeroed.
- * Returns 0 with *ret owned by the caller, or -errno. */
+/* Describe name in the folder dir (or dir itself: ""), a link itself, as path.  names starts
+ * zeroed.  Returns 0 with *ret owned by the caller, or -errno. */
 int gw_fs_info_new(int dir, const char *name, const char *path, struct gw_fs_names *names,
                    json_t **ret);
 

@@ -64,6 +64,7 @@ gw_fs_look_errno(int e, const char *path, struct err *err)
 	    {ENXIO, -EINVAL, "is not a file"},
 	    {EMFILE, -EBUSY, NULL},
 	    {ENFILE, -EBUSY, NULL},
+	    {ECANCELED, -ECANCELED, "the sandbox has gone"},
 	    {EAGAIN, -EIO, "its folders change all the time"},
 	    {ENOSYS, -EIO, "needs openat2, which Linux has since 5.6"},
 	};

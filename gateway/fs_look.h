@@ -24,8 +24,8 @@ int gw_fs_look_errno(int e, const char *path, struct err *err);
 int gw_fs_look(const struct gw_fs *fs, const char *here, uint64_t flags, int *ret,
                struct err *err);
 
-/* The same below the folder dir, where no part of path may be a link.  Returns a descriptor, owned by
- * the caller, or -errno (-ELOOP: a link). */
+/* The same below the folder dir, where no part of path may be a link.  Returns a descriptor, owned
+ * by the caller, or -errno (-ELOOP: a link). */
 int gw_fs_look_sub(int dir, const char *path, uint64_t flags);
 
 /* here with its links replaced by what they mean, as far as it exists; owned by the caller.  Only
@@ -55,8 +55,9 @@ void gw_fs_look_proc(int fd, char ret[GW_FS_LOOK_PROC_MAX]);
 /* A descriptor of the home, O_PATH, owned by the caller. */
 int gw_fs_look_home(const struct gw_fs *fs, int *ret, struct err *err);
 
-/* Of fs.c.  The descriptor of the folder that the home is in, and the home's name there; both
- * borrowed. */
+/* Of fs.c.  Whether what takes long should give up, with ECANCELED; the descriptor of the folder
+ * that the home is in, and the home's name there, both borrowed. */
+bool gw_fs_look_ended(const struct gw_fs *fs);
 int gw_fs_look_folder(const struct gw_fs *fs);
 const char *gw_fs_look_name(const struct gw_fs *fs);
 

@@ -20,6 +20,7 @@
 #define IDLE_MAX  100       /* times that nothing could be removed and it was not empty */
 
 struct removal {
+	const struct gw_fs *fs;
 	int top;
 	uint64_t steps;
 	uint64_t done; /* removed, or moved up */
@@ -100,6 +101,8 @@ remove_all(struct removal *r, int fd, unsigned level)
 			continue;
 		if (++r->steps >= STEPS_MAX)
 			rc = -EFBIG;
+		else if (gw_fs_look_ended(r->fs))
+			rc = -ECANCELED;
 		else
 			rc = remove_one(r, dirfd(d), e->d_name, &folder);
 		if (rc == 0 && folder)
@@ -114,9 +117,9 @@ remove_all(struct removal *r, int fd, unsigned level)
 
 /* Returns 0 or -errno. */
 static int
-remove_tree(int dir, const char *name)
+remove_tree(const struct gw_fs *fs, int dir, const char *name)
 {
-	struct removal r = {.top = -1};
+	struct removal r = {.fs = fs, .top = -1};
 	unsigned idle = 0;
 	bool folder = false;
 	int rc = remove_one(&r, dir, name, &folder);
@@ -147,7 +150,7 @@ gw_fs_remove_tree(const struct gw_fs *fs, const char *path, struct err *err)
 		return 0;
 	if (rc != 0)
 		return rc;
-	rc = remove_tree(s.fd, s.name);
+	rc = remove_tree(fs, s.fd, s.name);
 	if (rc == -EFBIG)
 		rc = gw_fs_look_fail(err, -EMSGSIZE, path,
 		                     "more than %u files, or more come meanwhile", STEPS_MAX);

@@ -33,6 +33,7 @@ struct item {
 };
 
 struct walk {
+	const struct gw_fs *fs;
 	int root;             /* O_PATH */
 	char *prefix;         /* what comes before a path below the root, to be absolute */
 	struct gw_glob *glob; /* NULL: a listing */
@@ -77,6 +78,8 @@ too_much(const struct walk *w, size_t max, const char *what)
 static int
 count(struct walk *w, size_t bytes)
 {
+	if (gw_fs_look_ended(w->fs))
+		return gw_fs_look_errno(ECANCELED, w->path, w->err);
 	w->bytes += bytes;
 	return w->bytes > NAMES_MAX ? too_much(w, NAMES_MAX, "bytes of names") : 0;
 }
@@ -135,16 +138,16 @@ join(const char *a, const char *b)
 	return s;
 }
 
-/* text and path are taken. */
+/* What it points to is taken. */
 static int
-push(struct walk *w, char *text, char *path, unsigned depth)
+push(struct walk *w, struct item it)
 {
 	if (w->n == w->cap) {
 		w->cap = w->cap > 0 ? w->cap * 2 : 64;
 		w->todo = mem_realloc(w->todo, w->cap * sizeof(*w->todo));
 	}
-	w->todo[w->n++] = (struct item){text, path, depth};
-	return count(w, path != NULL ? strlen(path) : 0);
+	w->todo[w->n++] = it;
+	return count(w, it.path != NULL ? strlen(it.path) : 0);
 }
 
 /* Describe what is called name in dir, and path below the root.  Returns 0 with *ret NULL where it
@@ -208,7 +211,7 @@ meet(struct walk *w, int dir, const char *entry, unsigned depth, char *path)
 	if (text == NULL && path == NULL)
 		return rc;
 	if (rc == 0)
-		return push(w, text, path, depth + 1);
+		return push(w, (struct item){text, path, depth + 1});
 	mem_free(text);
 	mem_free(path);
 	return rc;
@@ -339,7 +342,8 @@ int
 gw_fs_list(const struct gw_fs *fs, const char *path, unsigned depth, struct buf *ret,
            struct err *err)
 {
-	struct walk w = {.root = -1, .depth = depth, .out = ret, .path = path, .err = err};
+	struct walk w = {
+	    .fs = fs, .root = -1, .depth = depth, .out = ret, .path = path, .err = err};
 	int rc = check_root(fs, path, err);
 
 	if (rc == 0)
@@ -373,7 +377,7 @@ int
 gw_fs_search(const struct gw_fs *fs, const char *path, const char *pattern, struct buf *ret,
              struct err *err)
 {
-	struct walk w = {.root = -1, .out = ret, .path = path, .err = err};
+	struct walk w = {.fs = fs, .root = -1, .out = ret, .path = path, .err = err};
 	struct stat st;
 	int rc = gw_glob_new(pattern, &w.glob, err);
 

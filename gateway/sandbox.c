@@ -261,6 +261,7 @@ gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 	mem_free(sb->name);
 	mem_free(sb->image);
 	mem_free(sb->home);
+	gw_fs_end(sb->fs);
 	gw_fs_release(sb->fs);
 	gw_home_release(sb->folder);
 	mem_free(sb);

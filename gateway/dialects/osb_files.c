@@ -45,6 +45,8 @@ fail(struct gw_http *x, int rc, const struct err *err)
 {
 	if (rc == -ENOENT)
 		gw_osb_fail(x, 404, GW_OSB_NO_FILE, "%s", err->text);
+	else if (rc == -ECANCELED)
+		gw_osb_fail(x, 404, GW_OSB_NO_SANDBOX, "%s", err->text);
 	else if (rc == -EACCES)
 		gw_osb_fail(x, 403, GW_OSB_FORBIDDEN, "%s", err->text);
 	else if (rc == -EINVAL)

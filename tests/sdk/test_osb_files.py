@@ -46,7 +46,7 @@ async def refusal(call: Awaitable[Any]) -> tuple[int, str]:
     return caught.value.status_code, str(caught.value)
 
 
-# --- folders -------------------------------------------------------------------------------------------------------
+# --- folders ------------------------------------------------------------------------------------
 
 
 async def test_folders_are_made_with_those_above(osb: Box, folder: Path) -> None:
@@ -87,7 +87,7 @@ async def test_the_home_stays(osb: Box) -> None:
     assert Path(await osb.home()).is_dir()
 
 
-# --- describing ----------------------------------------------------------------------------------------------------
+# --- describing ---------------------------------------------------------------------------------
 
 
 async def test_a_file_is_described(osb: Box, folder: Path) -> None:
@@ -128,7 +128,7 @@ async def test_no_paths_no_answer(osb: Box) -> None:
     await osb.files("delete_directories", [])
 
 
-# --- listing -------------------------------------------------------------------------------------------------------
+# --- listing ------------------------------------------------------------------------------------
 
 
 async def listed(osb: Box, folder: Path, depth: int | None = None) -> list[str]:
@@ -195,7 +195,7 @@ async def test_searches_that_cannot_be(osb: Box, folder: Path) -> None:
     assert (caught.value.status_code, caught.value.error.code) == (404, "FILE_NOT_FOUND")
 
 
-# --- names ---------------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------
 
 
 async def test_names_move(osb: Box, folder: Path) -> None:
@@ -296,7 +296,7 @@ async def test_names_that_are_too_long(osb: Box, folder: Path) -> None:
     assert "longer than 4095 bytes" in text
 
 
-# --- permissions ---------------------------------------------------------------------------------------------------
+# --- permissions --------------------------------------------------------------------------------
 
 
 async def test_permissions_change(osb: Box, folder: Path) -> None:
@@ -358,7 +358,7 @@ async def test_files_have_one_owner(osb: Box, folder: Path) -> None:
     assert sorted(os.listdir(folder)) == ["d", "f"]  # of a refused call, nothing was done
 
 
-# --- text ----------------------------------------------------------------------------------------------------------
+# --- text ---------------------------------------------------------------------------------------
 
 
 async def test_text_is_replaced(osb: Box, folder: Path) -> None:
@@ -408,7 +408,7 @@ async def test_a_linked_file_is_replaced_in_place(osb: Box, folder: Path) -> Non
     assert (folder / "rel").is_symlink()
 
 
-# --- what leaves the sandbox ---------------------------------------------------------------------------------------
+# --- what leaves the sandbox --------------------------------------------------------------------
 
 CALLS: dict[str, Callable[[Box, str], Awaitable[Any]]] = {
     "info": lambda osb, path: osb.files("get_file_info", [path]),
@@ -466,7 +466,7 @@ async def test_the_refusal_names_the_home(osb: Box) -> None:
 
 
 async def test_code_and_client_see_the_same_files(osb: Box, folder: Path) -> None:
-    """A path that code prints is one that the client can ask for, and a relative one means the same to both."""
+    """What code prints as a path the client can ask for; a relative one means the same to both."""
     name = f"{folder.name}/made"
     code = f"import os\nopen({name!r}, 'w').write('by code')\nprint(os.path.abspath({name!r}), end='')"
     made = await osb.out(code)
@@ -475,7 +475,7 @@ async def test_code_and_client_see_the_same_files(osb: Box, folder: Path) -> Non
     assert await osb.out(f"print(open({folder.name + '/moved'!r}).read(), end='')") == "by code"
 
 
-# --- as a user -----------------------------------------------------------------------------------------------------
+# --- as a user ----------------------------------------------------------------------------------
 
 
 async def test_files_as_the_one_user(osb: Box, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""execd's file calls over bare HTTP: bodies and queries that no SDK sends, ceilings, what happens meanwhile."""
+"""execd's file calls over bare HTTP: what no SDK sends, ceilings, and what happens meanwhile."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def paths(*names: Any) -> str:
     return "&".join(f"path={quote(str(name), safe='')}" for name in names)
 
 
-# --- bodies --------------------------------------------------------------------------------------------------------
+# --- bodies -------------------------------------------------------------------------------------
 
 PERMISSIONS = {
     "not-json": (b"{", "error parsing request"),
@@ -164,7 +164,7 @@ def test_what_was_done_stays_done(osb_raw: Raw, folder: Path) -> None:
     assert os.listdir(folder) == ["new-a"]
 
 
-# --- queries -------------------------------------------------------------------------------------------------------
+# --- queries ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_other_methods(osb_raw: Raw) -> None:
         assert answer.json()["code"] == "NOT_FOUND"
 
 
-# --- whose files ---------------------------------------------------------------------------------------------------
+# --- whose files --------------------------------------------------------------------------------
 
 
 def test_a_token_opens_its_own_sandbox_only(osb_gateway: Gateway, osb_raw: Raw) -> None:
@@ -261,7 +261,7 @@ def test_a_sandbox_that_has_gone(osb_gateway: Gateway) -> None:
             no(raw.ask(method, call), 404, "SANDBOX_NOT_FOUND")
 
 
-# --- kinds of files ------------------------------------------------------------------------------------------------
+# --- kinds of files -----------------------------------------------------------------------------
 
 
 def test_nobody_waits_for_a_pipe(osb_raw: Raw, folder: Path) -> None:
@@ -288,7 +288,7 @@ def test_devices(osb_raw: Raw, folder: Path) -> None:
     yes(osb_raw.ask("DELETE", f"/directories?{paths(folder)}"))
 
 
-# --- much ----------------------------------------------------------------------------------------------------------
+# --- much ---------------------------------------------------------------------------------------
 
 
 def test_a_wide_folder(osb_raw: Raw, folder: Path) -> None:
@@ -354,7 +354,7 @@ def test_a_pattern_that_takes_for_ever(osb_raw: Raw, folder: Path) -> None:
     assert "256 forms" in no(answer, 500, "RUNTIME_ERROR")
 
 
-# --- meanwhile -----------------------------------------------------------------------------------------------------
+# --- meanwhile ----------------------------------------------------------------------------------
 
 
 def test_a_reader_sees_all_or_nothing_of_a_change(osb_raw: Raw, folder: Path) -> None:
@@ -416,6 +416,24 @@ def test_a_sandbox_that_goes_meanwhile(osb_gateway: Gateway) -> None:
             one.join()
         assert set(statuses) <= {200, 404}
         until("its folder is gone", lambda: not home.exists())
+
+
+def test_a_gateway_that_stops_meanwhile(tmp_path: Path) -> None:
+    """It ends well, and does not wait for what nobody will hear."""
+    gateway = Gateway(tmp_path / "state")
+    gateway.wait_ready()
+    raw = Raw(gateway)
+    for i in range(20_000):
+        (Path(raw.home) / f"{i}").touch()
+    split = urlsplit(raw.url)
+    head = "".join(f"{name}: {value}\r\n" for name, value in raw.headers.items())
+    request = f"GET {split.path}/directories/list?path=. HTTP/1.1\r\nHost: {split.netloc}\r\n{head}\r\n"
+    socks = [socket.create_connection((split.hostname, split.port)) for _ in range(6)]
+    for sock in socks:
+        sock.sendall(request.encode())
+    gateway.stop()
+    for sock in socks:
+        sock.close()
 
 
 def test_many_calls_at_once(osb_raw: Raw, folder: Path) -> None:

@@ -19,8 +19,10 @@ struct fs_rig {
 };
 extern struct fs_rig rig;
 
-/* Setup and teardown of all tests, and of each, for cmocka. */
+/* Setup and teardown of all tests, and of each, for cmocka.  quick: in memory where there is such a
+ * file system, for tests that make very many files. */
 int fs_rig_begin(void **state);
+int fs_rig_begin_quick(void **state);
 int fs_rig_end(void **state);
 int fs_rig_new(void **state);
 int fs_rig_free(void **state);

@@ -1,5 +1,5 @@
-/* Unit test of gateway/fs: what a path means, what tries to get out, and what changes; on a real file
- * system. */
+/* Unit test of gateway/fs: what a path means, what tries to get out, and what changes; on a real
+ * file system. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -292,6 +292,28 @@ a_wide_folder(void **state)
 	assert_int_equal(gw_fs_remove_tree(rig.fs, "w", &rig.err), 0);
 }
 
+/* What takes long ends with its sandbox. */
+static void
+the_sandbox_goes(void **state)
+{
+	struct buf b;
+	uint64_t n;
+
+	(void)state;
+	fs_rig_folder_at("d");
+	fs_rig_put("d/f", "ab");
+	gw_fs_end(rig.fs);
+	gw_fs_end(NULL);
+	buf_init(&b, 10000);
+	assert_int_equal(gw_fs_list(rig.fs, ".", 1, &b, &rig.err), -ECANCELED);
+	assert_int_equal(gw_fs_search(rig.fs, ".", "*", &b, &rig.err), -ECANCELED);
+	buf_fini(&b);
+	assert_int_equal(gw_fs_replace(rig.fs, "d/f", "a", "b", &n, &rig.err), -ECANCELED);
+	assert_int_equal(gw_fs_remove_tree(rig.fs, "d", &rig.err), -ECANCELED);
+	fs_rig_assert_text("d/f", "ab");
+	assert_int_equal(fs_rig_first("d/f"), 'a'); /* what is quick ends by itself */
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, fs_rig_new, fs_rig_free)
 
 int
@@ -300,8 +322,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    CASE(files_are_described), CASE(folders_are_listed), CASE(files_are_searched),
 	    CASE(odd_names),           CASE(trees_are_removed),  CASE(a_deep_tree),
-	    CASE(a_wide_folder),
+	    CASE(a_wide_folder),       CASE(the_sandbox_goes),
 	};
 
-	return cmocka_run_group_tests_name("gw/fs_tree", tests, fs_rig_begin, fs_rig_end);
+	return cmocka_run_group_tests_name("gw/fs_tree", tests, fs_rig_begin_quick, fs_rig_end);
 }
