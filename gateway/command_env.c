@@ -101,12 +101,13 @@ read_file(void *arg)
 static int
 build(const struct gw_sandbox *sb, const char *path, struct km_env *env, struct err *err)
 {
+	json_t *vars = gw_sandbox_vars(sb);
 	char port[16];
 	int rc;
 
 	km_env_inherit(env);
-	km_env_set(env, "HOME", sb->home);
-	rc = km_env_add(env, sb->env, NULL, err);
+	rc = km_env_add(env, vars, NULL, err);
+	json_decref(vars);
 	(void)snprintf(port, sizeof(port), "%u", sb->core->port);
 	if (sb->core->port != 0)
 		km_env_set(env, "JUPYTER_PORT", port);

@@ -173,7 +173,7 @@ static const struct km_kernel_ops kernel_ops = {
 static json_t *
 kernel_env(const struct gw_ctx *c)
 {
-	json_t *env = json_copy(c->sandbox->env);
+	json_t *env = gw_sandbox_vars(c->sandbox);
 
 	json_object_update(env, c->env);
 	return env;

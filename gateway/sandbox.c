@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/command.h"
@@ -146,6 +147,31 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 	log_info(&sb->id, "sandbox made timeout_ms=%llu", (unsigned long long)rq->timeout_ms);
 	*ret = sb;
 	return 0;
+}
+
+/* Where name says, else the folder below the gateway's own home. */
+static void
+keep_place(json_t *vars, const char *name, const char *below)
+{
+	const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe): nobody sets any */
+	char path[4096];
+
+	if (getenv(name) != NULL || home == NULL) /* NOLINT(concurrency-mt-unsafe) */
+		return;
+	(void)snprintf(path, sizeof(path), "%s/%s", home, below);
+	json_object_set_new_nocheck(vars, name, json_string_nocheck(path));
+}
+
+json_t *
+gw_sandbox_vars(const struct gw_sandbox *sb)
+{
+	json_t *vars = json_object();
+
+	json_object_set_new_nocheck(vars, "HOME", json_string_nocheck(sb->home));
+	keep_place(vars, "XDG_CACHE_HOME", ".cache");
+	keep_place(vars, "IPYTHONDIR", ".ipython");
+	json_object_update(vars, sb->env);
+	return vars;
 }
 
 struct gw_sandbox *

@@ -82,6 +82,11 @@ int gw_env_check(const json_t *o, const char *what, struct err *err);
 int gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
                    struct gw_sandbox **ret, struct err *err);
 
+/* The variables that its kernels and commands get over the gateway's own: HOME is its home, caches
+ * and IPython's settings stay the gateway's (a new font cache costs seconds), then its env.
+ * Owned by the caller. */
+json_t *gw_sandbox_vars(const struct gw_sandbox *sb);
+
 /* By id or by name; NULL: none. */
 struct gw_sandbox *gw_sandbox_find(struct gw_core *core, const char *id_or_name);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,11 @@ def test_of_a_context_and_its_sandbox(it: Tongue) -> None:
     said = it.run(it.lang.see("KB_BOX", "KB_BOTH", "KB_OLD"))
     assert said.text() == f"[of the sandbox]\n[{VALUES['KB_DOLLAR']}]\n[{VALUES['KB_QUOTES']}]\n"
     assert where(it).endswith("/" + STRANGE)
+
+
+def test_home_is_the_sandboxes(it: Tongue, resting: tuple[Gateway, dict[str, int]]) -> None:
+    (home,) = it.run(it.lang.see("HOME")).text().splitlines()
+    assert re.fullmatch(rf"\[{re.escape(str(resting[0].state_dir))}/sandboxes/[^/]+/home\]", home), home
 
 
 def test_of_one_run(it: Tongue) -> None:
