@@ -18,7 +18,7 @@
 #include "wire/msg.h"
 
 #define WAITING_HWM 16   /* receive mark for a kernel that waits: design, section 6 */
-#define OVERDUE_MS  1000 /* from one of reply and idle to missing the other */
+#define OVERDUE_MS  5000 /* from one of reply and idle to missing the other */
 
 /* Does the kernel answer questions on control?  Go's and R's do not. */
 enum control { UNKNOWN, ANSWERS, IS_DEAF, CONTROL_N };

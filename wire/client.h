@@ -41,7 +41,7 @@ struct wire_req_ops {
 	 * itself after it.  status is
 	 *   0         complete;
 	 *   -EPIPE    the client was closed (wire_client_close()) before;
-	 *   -EBADMSG  the kernel went idle and gave no reply within a second;
+	 *   -EBADMSG  the kernel went idle and gave no reply within five seconds;
 	 *   -EIO      the reply came but its idle was dropped by the kernel, as later messages
 	 *             prove: output may be missing as well;
 	 *   -EINVAL   content or metadata cannot be written as JSON: nothing was sent. */
