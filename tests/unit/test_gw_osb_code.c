@@ -525,6 +525,43 @@ contexts_that_are_not_made(void **state)
 	rig_end(r);
 }
 
+static void
+contexts_somewhere(void **state)
+{
+	struct rig *r = rig_with_auth();
+	const struct km_kernel *first = paper_newest();
+	char want[4096];
+	struct gw_http x;
+
+	(void)state;
+	call(r, gw_osb_context_create, &x, "{\"cwd\": \"~/a/../b c\"}");
+	while (paper_newest() == first)
+		rig_settle(r); /* a thread makes the folder */
+	(void)snprintf(want, sizeof(want), "%s/b c", r->sandbox->home);
+	assert_string_equal(paper_newest()->cwd, want);
+	paper_ready(paper_newest());
+	rig_settle(r);
+	assert_int_equal(x.status, 200);
+	fake_http_fini(&x);
+
+	call(r, gw_osb_context_create, &x, "{\"cwd\": \"/etc\"}");
+	rig_wait_n(r, &x.answers_n, 1);
+	assert_in_range(x.status, 400, 403);
+	assert_non_null(strstr(x.body.data, "error creating context cwd: "));
+	fake_http_fini(&x);
+	call(r, gw_osb_context_create, &x, "{\"cwd\": \"b c\", \"language\": \"cobol\"}");
+	rig_wait_n(r, &x.answers_n, 1);
+	answer_is(&x, 500, FAILED("error creating context unknown language: cobol"));
+	count_is(r, NULL, 2);
+
+	fake_http_init(&x, "POST", "/");
+	x.params = plain;
+	gw_osb_context_create(r->core, &x, "{\"cwd\": \"b c\"}", 14);
+	x.ops->closed(x.ops_arg); /* while the thread works: the core waits for it at its end */
+	fake_http_fini(&x);
+	rig_end(r);
+}
+
 int
 main(void)
 {
@@ -539,6 +576,7 @@ main(void)
 	    cmocka_unit_test(one_context),
 	    cmocka_unit_test(lists_of_contexts),
 	    cmocka_unit_test(contexts_that_are_not_made),
+	    cmocka_unit_test(contexts_somewhere),
 	};
 
 	return cmocka_run_group_tests_name("gateway/osb_code", tests, NULL, NULL);
