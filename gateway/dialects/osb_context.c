@@ -129,7 +129,7 @@ create(struct gw_sandbox *sb, struct gw_http *x, const char *language, const cha
 		gw_osb_context_fail(sb->core, x, "error creating context", language, rc, &err);
 }
 
-/* --- the same in a directory, which is made where it misses --------------------------------- */
+/* --- the same in a directory of its own, which is made where it misses -------------------- */
 
 struct place {
 	struct gw_http *x; /* NULL: its client left */
@@ -200,6 +200,17 @@ on_left(void *arg)
 
 static const struct gw_http_ops place_ops = {.closed = on_left};
 
+/* An absolute path of elsewhere: it must be there, as for commands and in the other dialects. */
+static bool
+is_elsewhere(const struct gw_fs *fs, const char *cwd)
+{
+	char *here = NULL;
+	bool yes = cwd[0] == '/' && gw_fs_here(fs, cwd, &here, NULL) == -EACCES;
+
+	mem_free(here);
+	return yes;
+}
+
 static void
 place(struct gw_sandbox *sb, struct gw_http *x, const char *language, const char *cwd)
 {
@@ -210,6 +221,10 @@ place(struct gw_sandbox *sb, struct gw_http *x, const char *language, const char
 
 	if (rc != 0) {
 		gw_osb_context_fail(sb->core, x, "error creating context", language, rc, &err);
+		return;
+	}
+	if (is_elsewhere(fs, cwd)) {
+		create(sb, x, language, cwd);
 		return;
 	}
 	p = mem_new(sizeof(*p));

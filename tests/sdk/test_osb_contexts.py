@@ -266,6 +266,12 @@ def directory(raw: Raw, cwd: Any, language: str = "python") -> str:
     return text(events, "stdout").strip()
 
 
+@pytest.mark.parametrize("cwd", ["/", "/tmp", "/usr/../etc"])
+async def test_cwd_elsewhere(osb_raw: Raw, cwd: str) -> None:
+    """Where code can go, it can begin: as commands, and as in the other dialects."""
+    assert directory(osb_raw, cwd) == str(Path(cwd).resolve())
+
+
 @pytest.mark.parametrize("cwd", [None, "", ".", "~"])
 async def test_cwd_is_home(osb_raw: Raw, cwd: Any) -> None:
     assert directory(osb_raw, cwd) == osb_raw.home
@@ -299,10 +305,10 @@ async def test_cwd_is_only_a_beginning(osb_raw: Raw) -> None:
 
 
 @pytest.mark.parametrize(
-    "cwd", ["/", "/tmp", "..", "a/../../b", "/workspace", "out", "out/x", "file", "file/x", "a\0b"]
+    "cwd", ["..", "a/../../b", "/not/there", "/etc/passwd", "out", "out/x", "file", "file/x", "a\0b"]
 )
 async def test_cwd_that_is_refused(osb_raw: Raw, cwd: str) -> None:
-    """Outside of the sandbox's files, through a link too, or no folder."""
+    """Relative and outside of the sandbox's files, through a link too, or no folder."""
     link, file = Path(osb_raw.home, "out"), Path(osb_raw.home, "file")
     if not link.is_symlink():
         link.symlink_to("/tmp")
