@@ -21,7 +21,7 @@ struct km_kernel {
 	const struct km_spec *spec; /* borrowed */
 	struct km_kernel_ops ops;
 	void *arg;
-	bool in_flight; /* an execute_request is */
+	bool in_flight;  /* an execute_request is */
 	char req_id[24]; /* of the last execute_request: "paper-1" */
 	struct wire_req_ops exec_ops;
 	void *exec_arg;
