@@ -30,7 +30,7 @@ import atrest  # noqa: E402
 CROWD = Path(__file__).with_name("crowd.py")
 CLIENTS = 20  # of each SDK
 SOAK_S = float(os.environ.get("KERNELBRIDGE_SOAK_S", "15"))
-WARM_S = min(SOAK_S, 20)
+WARM_S = min(SOAK_S, max(20.0, SOAK_S / 2))
 GROWTH_MAX = 8 << 20  # bytes: what fragments, and what ASan keeps of freed memory
 SMALL_QUARANTINE = "detect_leaks=1:exitcode=99:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
 
