@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway/command.h"
@@ -66,18 +67,29 @@ end_at_character(struct reader *r)
 		r->end -= want - gw_osb_lines_whole(tail, want);
 }
 
+/* The sandbox's code can put anything in its place: a pipe would hold the thread for ever. */
+static void
+open_log(struct reader *r)
+{
+	struct stat st;
+
+	r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (r->fd < 0 || fstat(r->fd, &st) != 0)
+		r->error = errno;
+	else if (!S_ISREG(st.st_mode))
+		r->error = EINVAL;
+	else if (!r->whole)
+		end_at_character(r);
+}
+
 static void
 work(void *arg)
 {
 	struct reader *r = arg;
 	ssize_t n;
 
-	if (r->fd < 0) {
-		r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		r->error = r->fd < 0 ? errno : 0;
-		if (r->fd >= 0 && !r->whole)
-			end_at_character(r);
-	}
+	if (r->fd < 0)
+		open_log(r);
 	r->got = 0;
 	if (r->error != 0 || r->at == r->end)
 		return;

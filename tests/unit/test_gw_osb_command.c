@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -553,6 +554,29 @@ a_log_that_is_lost(void **state)
 	rig_end(r);
 }
 
+/* Nobody writes to the pipe: to wait for that would hold a thread, and the gateway's stop. */
+static void
+a_log_that_is_a_pipe(void **state)
+{
+	struct rig *r = rig_with_auth();
+	const char *path;
+	struct gw_http x;
+	uint64_t bytes;
+	char id[33];
+
+	(void)state;
+	background(r, "echo hi", id);
+	end_is(r, id, 0);
+	path = gw_command_log(gw_command_find(r->sandbox, id), &bytes);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	ask(r, gw_osb_command_logs, &x, id, NULL);
+	answer_is(&x, 500,
+	          "{\"code\":\"RUNTIME_ERROR\",\"message\":\"cannot read the log: Invalid "
+	          "argument\"}");
+	rig_end(r);
+}
+
 static void
 no_log_of_a_command_in_front(void **state)
 {
@@ -653,6 +677,7 @@ main(void)
 	    cmocka_unit_test(a_long_log),
 	    cmocka_unit_test(a_reader_that_leaves),
 	    cmocka_unit_test(a_log_that_is_lost),
+	    cmocka_unit_test(a_log_that_is_a_pipe),
 	    cmocka_unit_test(no_log_of_a_command_in_front),
 	    cmocka_unit_test(metrics_are_figures),
 	    cmocka_unit_test(a_watch),
