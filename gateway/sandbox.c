@@ -44,7 +44,14 @@ gw_env_check(const json_t *o, const char *what, struct err *err)
 
 	if (rc != 0 || !json_is_object(o))
 		return rc;
+	if (json_object_size(o) > GW_ENV_VARS_MAX)
+		return err_set(err, -EINVAL, "%s has more than %d variables", what,
+		               GW_ENV_VARS_MAX);
 	json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
+		if (strlen(key) > GW_ENV_NAME_MAX)
+			return err_set(err, -EINVAL,
+			               "%s: '%.60s...': a variable's name has at most %d bytes",
+			               what, key, GW_ENV_NAME_MAX);
 		if (key[0] == '\0' || strchr(key, '=') != NULL)
 			return err_set(err, -EINVAL, "%s: '%.60s' cannot be a variable's name",
 			               what, key);

@@ -72,9 +72,13 @@ struct gw_sandbox_request {
 /* Check o as NULL, null, or an object of strings.  Returns 0 or -EINVAL. */
 int gw_strings_check(const json_t *o, const char *what, struct err *err);
 
+/* Ceilings of one set of environment variables: sets are merged name by name, on the loop. */
+#define GW_ENV_VARS_MAX 4096
+#define GW_ENV_NAME_MAX 255 /* bytes */
+
 /* Check o as a set of environment variables: NULL, null, or an object of strings, with names
- * that have no = and nothing that has a NUL.  Returns 0 or -EINVAL; what is how the client
- * calls it. */
+ * that have no = and nothing that has a NUL, within the ceilings.  Returns 0 or -EINVAL; what is
+ * how the client calls it. */
 int gw_env_check(const json_t *o, const char *what, struct err *err);
 
 /* Returns 0 with *ret borrowed (owned by the core), -EEXIST (the name is taken), -EBUSY

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -47,6 +48,34 @@ variables(void **state)
 			fail_msg("%s: %s", cases[i].json, err.text);
 		json_decref(o);
 	}
+}
+
+/* Each is looked for among those before it, on the loop: without a ceiling one request of some
+ * megabytes would hold it for hours. */
+static void
+variables_have_ceilings(void **state)
+{
+	char name[GW_ENV_NAME_MAX + 2];
+	json_t *o = json_object();
+	struct err err;
+
+	(void)state;
+	memset(name, 'A', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	json_object_set_new(o, name, json_string(""));
+	assert_int_equal(gw_env_check(o, "envs", &err), -EINVAL);
+	assert_non_null(strstr(err.text, "at most 255 bytes"));
+	json_object_clear(o);
+	json_object_set_new(o, name + 1, json_string(""));
+	for (int i = 1; i < GW_ENV_VARS_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "A%d", i);
+		json_object_set_new(o, name, json_string(""));
+	}
+	assert_int_equal(gw_env_check(o, "envs", &err), 0);
+	json_object_set_new(o, "B", json_string(""));
+	assert_int_equal(gw_env_check(o, "envs", &err), -EINVAL);
+	assert_string_equal(err.text, "envs has more than 4096 variables");
+	json_decref(o);
 }
 
 static void
@@ -236,6 +265,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(variables),
+	    cmocka_unit_test(variables_have_ceilings),
 	    cmocka_unit_test(a_sandbox_gives_its_kernels_home_and_variables),
 	    cmocka_unit_test(what_is_refused),
 	    cmocka_unit_test(deletion_takes_everything),
