@@ -165,13 +165,12 @@ tear_down(void **state)
 
 /* --- a client --------------------------------------------------------------------------- */
 
-/* The server's side of the only connection; NULL: there is none. */
+/* The server's side of the only connection; there must be one. */
 static struct gw_conn *
 conn_of(struct edge *r)
 {
-	return list_empty(&r->server->conns)
-	           ? NULL
-	           : list_entry(r->server->conns.next, struct gw_conn, node);
+	assert_false(list_empty(&r->server->conns));
+	return list_entry(r->server->conns.next, struct gw_conn, node);
 }
 
 /* A connection on which this is said; back when the server has done all it can. */
@@ -425,7 +424,7 @@ an_early_answer_is_heard(void **state)
 		assert_true(seen.pieces_n <= 1);
 		assert_int_equal(seen.ended_n, 0);
 		(void)close(fd);
-		edge_until(r, conn_of(r) == NULL);
+		edge_until(r, list_empty(&r->server->conns));
 	}
 	assert_int_equal(seen.closed_n, 0);
 }
@@ -578,7 +577,7 @@ clients_vanish(void **state)
 		edge_settle(r);
 		if (cases[i / 2].leaves_late)
 			receive();
-		edge_until(r, conn_of(r) == NULL);
+		edge_until(r, list_empty(&r->server->conns));
 		if (seen.closed_n != i + 1 || seen.x != NULL)
 			fail_msg("%s: %zu", cases[i / 2].why, seen.closed_n);
 	}
