@@ -294,6 +294,8 @@ match_form(struct gw_glob *g, const char *form, const char *text)
 	const char *rest;
 
 	for (;;) {
+		const char *was = p;
+
 		g->steps++;
 		if (is_deep(form, p, &rest)) {
 			if (rest[-1] == '*') /* it ends with it */
@@ -305,8 +307,13 @@ match_form(struct gw_glob *g, const char *form, const char *text)
 			star = (struct retry){++p, t};
 		} else if (*p == '\0' && *t == '\0') {
 			return true;
-		} else if (!match_one(&p, &t) && !go_back(&star, &deep, &p, &t)) {
-			return false;
+		} else {
+			bool ok = match_one(&p, &t);
+
+			if (*was == '[') /* it is looked through */
+				g->steps += (uint64_t)(p - was);
+			if (!ok && !go_back(&star, &deep, &p, &t))
+				return false;
 		}
 	}
 }

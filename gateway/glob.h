@@ -28,8 +28,8 @@ void gw_glob_free(struct gw_glob *g); /* NULL is fine */
  * without with its last name. */
 bool gw_glob_match(struct gw_glob *g, const char *path);
 
-/* How many steps all matches took so far: less than length of form times length of path times its
- * folders for each. */
+/* How many steps all matches took so far, a class being as many as it is long: less than twice the
+ * length of form times length of path times its folders for each. */
 uint64_t gw_glob_steps(const struct gw_glob *g);
 
 #endif /* GW_GLOB_H */

@@ -244,6 +244,26 @@ no_pattern_takes_for_ever(void **state)
 	gw_glob_free(g);
 }
 
+/* Who stops a search that takes too long must see what a class costs. */
+static void
+a_class_is_as_many_steps_as_it_is_long(void **state)
+{
+	char pattern[GW_GLOB_MAX + 1] = "*[";
+	char name[256];
+	struct gw_glob *g;
+	struct err err;
+
+	(void)state;
+	memset(pattern + 2, 'b', 1000);
+	pattern[1002] = ']';
+	memset(name, 'a', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(gw_glob_new(pattern, &g, &err), 0);
+	assert_false(gw_glob_match(g, name));
+	assert_true(gw_glob_steps(g) >= 255 * 1000);
+	gw_glob_free(g);
+}
+
 int
 main(void)
 {
@@ -254,6 +274,7 @@ main(void)
 	    cmocka_unit_test(bad_patterns),
 	    cmocka_unit_test(ceilings),
 	    cmocka_unit_test(no_pattern_takes_for_ever),
+	    cmocka_unit_test(a_class_is_as_many_steps_as_it_is_long),
 	};
 
 	return cmocka_run_group_tests_name("gw/glob", tests, NULL, NULL);
