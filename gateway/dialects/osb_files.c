@@ -2,13 +2,15 @@
  * are files of their own.
  *
  * A request is read on the loop and done in a thread, item by item until one fails: what was done
- * before stays done, as with execd.
+ * before stays done, as with execd.  What waits for a thread when its client leaves is not begun: who
+ * asks and leaves, again and again, would else keep all threads from everybody.
  *
  * Errors: 404 FILE_NOT_FOUND, 403 FORBIDDEN_PATH (outside of the sandbox), 400, and execd's 500
  * RUNTIME_ERROR for the rest.  The Python SDK knows code and message of the statuses that
  * execd-api lists for a call, and has the body in its exception's text for all others.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -27,6 +29,7 @@
 /* One request on its way through a thread. */
 struct job {
 	struct gw_http *x; /* NULL: the client has left */
+	atomic_bool left;  /* the same, for the thread: what is not begun is not done */
 	struct gw_fs *fs;  /* held */
 	int (*run)(struct job *j);
 	json_t *ask;   /* paths, or items (osb_files.h); the thread's, as all below */
@@ -60,7 +63,8 @@ on_thread(void *arg)
 {
 	struct job *j = arg;
 
-	j->rc = j->run(j);
+	if (!atomic_load(&j->left))
+		j->rc = j->run(j);
 	json_decref(j->ask); /* may be large, too */
 	j->ask = NULL;
 }
@@ -88,6 +92,7 @@ on_closed(void *arg)
 	struct job *j = arg;
 
 	j->x = NULL;
+	atomic_store(&j->left, true);
 }
 
 /* A job for x with ask, which is taken; NULL: answered, and ask is gone. */

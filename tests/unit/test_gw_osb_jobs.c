@@ -1,0 +1,128 @@
+/* Unit test of gateway/dialects/osb_files: its way through the threads. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "gateway/dialects/osb.h"
+#include "tests/fuzz/fake_edge.h"
+#include "tests/unit/gw_rig.h"
+#include "tests/unit/km_run.h"
+#include "wire/base/loop.h"
+
+#define THREADS 4 /* of libuv's pool */
+
+/* All threads are in work that ends when the gate opens. */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned inside_n;
+	unsigned done_n;
+	bool open;
+};
+
+static void
+pass(void *arg)
+{
+	struct gate *g = arg;
+
+	(void)pthread_mutex_lock(&g->lock);
+	g->inside_n++;
+	(void)pthread_cond_broadcast(&g->changed);
+	while (!g->open)
+		(void)pthread_cond_wait(&g->changed, &g->lock);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+static void
+on_passed(void *arg)
+{
+	struct gate *g = arg;
+
+	g->done_n++;
+}
+
+static void
+gate_close(struct gate *g, struct loop *lp)
+{
+	for (unsigned i = 0; i < THREADS; i++)
+		loop_work(lp, pass, on_passed, g);
+	(void)pthread_mutex_lock(&g->lock);
+	while (g->inside_n < THREADS)
+		(void)pthread_cond_wait(&g->changed, &g->lock);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+static void
+gate_open(struct gate *g)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	g->open = true;
+	(void)pthread_cond_broadcast(&g->changed);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+static bool
+is_answered(void *arg)
+{
+	const struct gw_http *x = arg;
+
+	return x->ended;
+}
+
+/* Two clients ask to remove a file each while no thread is free; the first one leaves. */
+static void
+what_waits_for_nobody_is_not_begun(void **state)
+{
+	static const struct fake_pair place[] = {
+	    {"sandbox", "default"}, {"port", "44772"}, {NULL, NULL}};
+	static const char *const names[] = {"kept", "removed"};
+	struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	                 .changed = PTHREAD_COND_INITIALIZER};
+	struct rig *r = rig_with_auth();
+	struct gw_http x[2];
+	char path[2][4096];
+
+	(void)state;
+	gate_close(&g, r->lp);
+	for (size_t i = 0; i < 2; i++) {
+		const struct fake_pair query[] = {{"path", names[i]}, {NULL, NULL}};
+		FILE *f;
+
+		(void)snprintf(path[i], sizeof(path[i]), "%s/%s", r->sandbox->home, names[i]);
+		f = fopen(path[i], "w");
+		assert_non_null(f);
+		(void)fclose(f);
+		fake_http_init(&x[i], "DELETE", "/");
+		x[i].params = place;
+		x[i].query = query;
+		gw_osb_files_delete(r->core, &x[i], "", 0);
+	}
+	x[0].ops->closed(x[0].ops_arg);
+	gate_open(&g);
+	if (!run_until(r->lp, is_answered, &x[1]))
+		fail_msg("no answer");
+	rig_wait_n(r, &g.done_n, THREADS);
+	assert_int_equal(x[1].status, 200);
+	assert_int_equal(access(path[0], F_OK), 0);
+	assert_int_equal(access(path[1], F_OK), -1);
+	fake_http_fini(&x[0]);
+	fake_http_fini(&x[1]);
+	rig_end(r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_waits_for_nobody_is_not_begun),
+	};
+
+	return cmocka_run_group_tests_name("gw/osb_jobs", tests, NULL, NULL);
+}
