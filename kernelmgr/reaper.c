@@ -30,7 +30,7 @@
 struct km_reaper {
 	struct loop *lp; /* borrowed */
 	struct loop_signal *sigchld;
-	struct loop_task again;   /* more to reap than one pass took */
+	struct loop_task again;   /* a pass is due */
 	struct loop_timer *later; /* pending: look at the unsure ones again */
 	uint64_t later_ms;        /* its next interval */
 	bool unsure;              /* a child had no environment in the last pass */
@@ -355,12 +355,21 @@ on_later(void *arg)
 }
 
 static void
-on_sigchld(void *arg)
+on_again(void *arg)
 {
 	struct km_reaper *r = arg;
 
 	r->later_ms = UNSURE_MIN_MS;
 	pass(r);
+}
+
+/* One pass a turn: hundreds of signals may come in one, and each pass looks at every child. */
+static void
+on_sigchld(void *arg)
+{
+	struct km_reaper *r = arg;
+
+	loop_task_post(&r->again);
 }
 
 struct km_reaper *
@@ -374,7 +383,7 @@ km_reaper_new(struct loop *lp)
 	list_init(&r->crews);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L); /* fails on no kernel since 3.4 */
 	r->lp = lp;
-	loop_task_init(&r->again, lp, on_sigchld, r);
+	loop_task_init(&r->again, lp, on_again, r);
 	r->sigchld = loop_signal_new(lp, SIGCHLD, on_sigchld, r);
 	return r;
 }
