@@ -24,7 +24,7 @@
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
-#define ANSWER_MAX (128U << 20) /* bytes */
+#define ANSWER_MAX (48U << 20) /* bytes; the edge keeps 64 MiB for one client */
 
 /* One request on its way through a thread. */
 struct job {

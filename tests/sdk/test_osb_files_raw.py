@@ -436,6 +436,18 @@ def test_a_gateway_that_stops_meanwhile(tmp_path: Path) -> None:
         sock.close()
 
 
+def test_a_list_longer_than_an_answer_says_so(osb_raw: Raw, folder: Path) -> None:
+    deep = folder / "/".join(["x" * 250] * 3)
+    deep.mkdir(parents=True)
+    at = os.open(deep, os.O_RDONLY)
+    for i in range(70000):  # each takes a kilobyte of the answer
+        os.close(os.open(f"{'n' * 200}{i}", os.O_CREAT, dir_fd=at))
+    os.close(at)
+    answer = osb_raw.ask("GET", f"/directories/list?{paths(folder.name)}&depth=9")
+    assert "bytes of an answer" in no(answer, 500, "RUNTIME_ERROR")
+    yes(osb_raw.ask("DELETE", f"/directories?{paths(folder.name)}"))
+
+
 def test_many_calls_at_once(osb_raw: Raw, folder: Path) -> None:
     failures: list[str] = []
 
