@@ -234,14 +234,18 @@ gw_osb_metrics_watch(struct gw_core *core, struct gw_http *x, const char *body, 
 	(void)len;
 	if (sb == NULL)
 		return;
+	gw_http_add_header(x, "Cache-Control", "no-cache");
+	gw_http_add_header(x, "X-Accel-Buffering", "no"); /* nginx: pass each event on */
+	gw_http_stream_begin(x, 200, "text/event-stream");
+	if (strcmp(gw_http_method(x), "HEAD") == 0) { /* it has all, and may ask the next */
+		gw_http_stream_end(x);
+		return;
+	}
 	w = mem_new(sizeof(*w));
 	w->x = x;
 	w->core = core;
 	(void)snprintf(w->sandbox, sizeof(w->sandbox), "%s", sb->id.id);
 	gw_http_set_ops(x, &watch_ops, w);
-	gw_http_add_header(x, "Cache-Control", "no-cache");
-	gw_http_add_header(x, "X-Accel-Buffering", "no"); /* nginx: pass each event on */
-	gw_http_stream_begin(x, 200, "text/event-stream");
 	w->tick = loop_timer_new(core->lp, WATCH_MS, on_tick, w);
 	tell(w);
 }

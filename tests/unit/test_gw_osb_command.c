@@ -638,6 +638,22 @@ a_watch(void **state)
 	rig_end(r);
 }
 
+/* Else the next request on that connection would wait for ever. */
+static void
+a_head_of_a_watch_ends(void **state)
+{
+	struct rig *r = rig_with_auth();
+	struct gw_http x;
+
+	(void)state;
+	fake_http_init(&x, "HEAD", "/");
+	x.params = plain;
+	gw_osb_metrics_watch(r->core, &x, "", 0);
+	assert_true(x.ended);
+	fake_http_fini(&x);
+	rig_end(r);
+}
+
 static void
 a_watch_ends_with_its_sandbox(void **state)
 {
@@ -681,6 +697,7 @@ main(void)
 	    cmocka_unit_test(no_log_of_a_command_in_front),
 	    cmocka_unit_test(metrics_are_figures),
 	    cmocka_unit_test(a_watch),
+	    cmocka_unit_test(a_head_of_a_watch_ends),
 	    cmocka_unit_test(a_watch_ends_with_its_sandbox),
 	};
 
