@@ -19,6 +19,7 @@ struct reader {
 	const struct km_env *env; /* what variables are outside */
 	json_t *vars;             /* what the lines before say; its values may be any bytes */
 	size_t added;             /* bytes that stand for variables, in all */
+	unsigned named_n;         /* variables that were referred to */
 	struct buf value;         /* of the line that is read */
 };
 
@@ -81,6 +82,8 @@ put_variable(struct reader *r, const char *s, const char *end, size_t *used)
 		return buf_append(&r->value, s, 1);
 	}
 	*used = 1 + len + (brace ? 2 : 0);
+	if (++r->named_n > GW_ENVFILE_NAMED_MAX)
+		return -EMSGSIZE;
 	value = find(r, name, len);
 	if (value == NULL)
 		return 0;
@@ -223,8 +226,9 @@ gw_envfile_parse(const char *text, size_t len, struct km_env *env, struct err *e
 	if (rc == 0)
 		rc = km_env_add(env, r.vars, NULL, err);
 	else
-		(void)err_set(err, rc, "it has more than %u bytes or %d variables",
-		              GW_ENVFILE_MAX, GW_ENVFILE_VARS_MAX);
+		(void)err_set(
+		    err, rc, "it has more than %u bytes, %d variables or %d references to some",
+		    GW_ENVFILE_MAX, GW_ENVFILE_VARS_MAX, GW_ENVFILE_NAMED_MAX);
 	json_decref(r.vars);
 	buf_fini(&r.value);
 	return rc;

@@ -17,6 +17,8 @@ struct km_env;
 
 #define GW_ENVFILE_MAX      (1U << 20) /* bytes of the file, and of what variables add to it */
 #define GW_ENVFILE_VARS_MAX 1024
+/* variables that values refer to, in all: each is looked for among those that are outside */
+#define GW_ENVFILE_NAMED_MAX 4096
 
 /* Set in env what text[0..len) says.  Returns 0, or with err -EMSGSIZE (more than the above), or
  * -EINVAL: a value is larger than a program can be given; env may have some of it then. */

@@ -247,7 +247,8 @@ a_bad_file_of_variables(void **state)
 	    "environment: EXECD_ENVS is not a regular file",
 	    "environment: cannot open EXECD_ENVS: Too many levels of symbolic links",
 	    "environment: EXECD_ENVS is not a regular file",
-	    "environment: it has more than 1048576 bytes or 1024 variables",
+	    "environment: it has more than 1048576 bytes, 1024 variables or 4096 references to "
+	    "some",
 	};
 	struct rig *r = rig_new();
 	char path[600];

@@ -166,6 +166,15 @@ ceilings(void **state)
 		(void)buf_printf(&b, "V%u=\n", i);
 	assert_int_equal(parse(&b), -EMSGSIZE);
 
+	(void)buf_printf(&b, "B=");
+	for (unsigned i = 0; i < GW_ENVFILE_NAMED_MAX; i++)
+		(void)buf_printf(&b, "$Q");
+	assert_int_equal(parse(&b), 0);
+	(void)buf_printf(&b, "B=");
+	for (unsigned i = 0; i <= GW_ENVFILE_NAMED_MAX; i++)
+		(void)buf_printf(&b, "$Q");
+	assert_int_equal(parse(&b), -EMSGSIZE);
+
 	(void)buf_printf(&b, "#");
 	add_chars(&b, 'x', GW_ENVFILE_MAX - 1);
 	assert_int_equal(parse(&b), 0);
