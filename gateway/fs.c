@@ -59,11 +59,24 @@ sweep(const struct gw_fs *fs)
 	(void)closedir(d);
 }
 
+/* dir/name; owned by the caller. */
+static char *
+below(const char *dir, const char *name)
+{
+	size_t room = strlen(dir) + strlen(name) + 2;
+	char *path = mem_new(room);
+
+	(void)snprintf(path, room, "%s/%s", dir, name);
+	return path;
+}
+
 int
 gw_fs_new(struct gw_home *folder, const char *home, struct gw_fs **ret, struct err *err)
 {
+	const char *name = home + strlen(folder->dir) + 1;
+	/* Not the home's own: the sandbox's code may have put a link in its place. */
+	char *real = realpath(folder->dir, NULL);
 	struct gw_fs *fs;
-	char *real = realpath(home, NULL);
 	int fd;
 
 	assert(strncmp(home, folder->dir, strlen(folder->dir)) == 0);
@@ -81,8 +94,8 @@ gw_fs_new(struct gw_home *folder, const char *home, struct gw_fs **ret, struct e
 	    .holders_n = 1,
 	    .folder = gw_home_hold(folder),
 	    .fd = fd,
-	    .name = mem_strdup(home + strlen(folder->dir) + 1),
-	    .home = mem_strdup(real),
+	    .name = mem_strdup(name),
+	    .home = below(real, name),
 	    .given = mem_strdup(home),
 	};
 	free(real);

@@ -303,6 +303,24 @@ a_race_is_never_won(void **state)
 }
 
 /* Code may throw its home away and make another one. */
+/* The sandbox's code put a link in its place before the first call: what paths mean stays. */
+static void
+a_home_that_was_a_link(void **state)
+{
+	struct gw_fs *again = NULL;
+	char aside[4096];
+
+	(void)state;
+	(void)snprintf(aside, sizeof(aside), "%s.aside", rig.home);
+	assert_int_equal(rename(rig.home, aside), 0);
+	assert_int_equal(symlink("/", rig.home), 0);
+	assert_int_equal(gw_fs_new(rig.folder, rig.home, &again, &rig.err), 0);
+	assert_int_equal(unlink(rig.home), 0);
+	assert_int_equal(rename(aside, rig.home), 0);
+	assert_string_equal(gw_fs_home(again), gw_fs_home(rig.fs));
+	gw_fs_release(again);
+}
+
 static void
 a_new_home(void **state)
 {
@@ -560,6 +578,7 @@ main(void)
 	    CASE(only_files_are_opened),
 	    CASE(devices_are_refused),
 	    CASE(a_race_is_never_won),
+	    CASE(a_home_that_was_a_link),
 	    CASE(a_new_home),
 	    CASE(files_get_their_place_at_once),
 	    CASE(what_a_dead_gateway_wrote_goes),
