@@ -298,6 +298,9 @@ gw_ctx_new(struct gw_sandbox *sb, const struct gw_ctx_request *rq, struct gw_ctx
 	if (rc == 0)
 		rc = gw_language_choose(sb->core->languages, sb->core->specs, lang, sb->env,
 		                        &spec, err);
+	if (rc == -ENOENT && sb->any_version)
+		rc = gw_language_choose(sb->core->languages, sb->core->specs, lang, NULL, &spec,
+		                        err);
 	if (rc != 0)
 		return rc;
 	c = ctx_new(sb, lang, dir, rq->env);

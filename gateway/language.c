@@ -163,6 +163,17 @@ put_unmet(const struct gw_languages *t, const struct km_spec_path *path,
 	buf_fini(&s.there);
 }
 
+/* Some languages share a variable. */
+static bool
+is_asked_before(const struct gw_languages *t, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (t->row[k].version_env != NULL &&
+		    strcmp(t->row[k].version_env, t->row[i].version_env) == 0)
+			return true;
+	return false;
+}
+
 void
 gw_language_unmet(const struct gw_languages *t, const struct km_spec_path *path,
                   const json_t *env, struct buf *ret)
@@ -172,7 +183,7 @@ gw_language_unmet(const struct gw_languages *t, const struct km_spec_path *path,
 		const char *want =
 		    name != NULL ? json_string_value(json_object_get(env, name)) : NULL;
 
-		if (want != NULL && want[0] != '\0')
+		if (want != NULL && want[0] != '\0' && !is_asked_before(t, i))
 			put_unmet(t, path, &t->row[i], want, ret);
 	}
 }

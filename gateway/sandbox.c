@@ -143,6 +143,7 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 	sb->labels = copy_or_empty(rq->labels);
 	sb->pauses = rq->pauses;
 	sb->wakes = rq->wakes;
+	sb->any_version = rq->any_version;
 	sb->told = copy_or_empty(rq->told);
 	sb->image = mem_strdup(rq->image != NULL ? rq->image : "");
 	gw_core_time(0, sb->created);

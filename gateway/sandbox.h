@@ -45,7 +45,9 @@ struct gw_sandbox {
 	bool stopped;   /* on request: no kernel runs until started */
 	bool paused;    /* its clock stands still, its kernels stay */
 	bool pauses;    /* at its end, instead of being deleted */
-	bool wakes;     /* a request to it ends its pause, where the dialect knows that */
+	bool
+	    any_version; /* a language in a version that is not installed runs in one that is */
+	bool wakes;      /* a request to it ends its pause, where the dialect knows that */
 	char created[32];
 	char ends[32];             /* when it is deleted, RFC 3339; "": never */
 	struct loop_timer *expiry; /* or NULL: never */
@@ -66,7 +68,7 @@ struct gw_sandbox_request {
 	const char *image;    /* NULL: "" */
 	const json_t *told;   /* object or NULL; copied */
 	uint64_t timeout_ms;  /* until it is deleted or paused; 0: never */
-	bool pauses, wakes;
+	bool pauses, wakes, any_version;
 };
 
 /* Check o as NULL, null, or an object of strings.  Returns 0 or -EINVAL. */

@@ -146,10 +146,14 @@ fail_paused(struct gw_http *x, const struct gw_sandbox *sb)
 static bool
 may_create(const struct gw_core *core, struct gw_http *x, const struct gw_osb_create *c)
 {
-	const char *names = json_string_value(
-	    json_object_get(json_object_get(c->told, "notes"), GW_OSB_NOT_ENFORCED));
+	const json_t *notes = json_object_get(c->told, "notes");
+	const char *names = json_string_value(json_object_get(notes, GW_OSB_NOT_ENFORCED));
 
-	if (names == NULL || !core->cfg->strict_policies)
+	if (!core->cfg->strict_policies)
+		return true;
+	if (names == NULL) /* neither is another version what was asked for */
+		names = json_string_value(json_object_get(notes, GW_OSB_NOT_INSTALLED));
+	if (names == NULL)
 		return true;
 	gw_osb_fail(x, 400, "POLICY_NOT_ENFORCED",
 	            "this gateway cannot enforce: %s (strict_policies = true refuses such "
@@ -170,14 +174,18 @@ note_versions(const struct gw_core *core, struct gw_osb_create *c)
 	buf_fini(&b);
 }
 
+/* What its client asked for and does not get. */
 static void
-warn_unenforced(const struct gw_sandbox *sb)
+warn_unmet(const struct gw_sandbox *sb)
 {
-	const char *names = json_string_value(
-	    json_object_get(json_object_get(sb->told, "notes"), GW_OSB_NOT_ENFORCED));
+	const json_t *notes = json_object_get(sb->told, "notes");
+	const char *names = json_string_value(json_object_get(notes, GW_OSB_NOT_ENFORCED));
+	const char *versions = json_string_value(json_object_get(notes, GW_OSB_NOT_INSTALLED));
 
 	if (names != NULL)
 		log_warn(&sb->id, "asked for, not enforced: %s", names);
+	if (versions != NULL)
+		log_warn(&sb->id, "asked for, not installed: %s", versions);
 }
 
 static void
@@ -202,8 +210,9 @@ gw_osb_create(struct gw_core *core, struct gw_http *x, const char *body, size_t 
 		fail(x, rc, &err);
 		return;
 	}
+	note_versions(core, &c);
 	if (may_create(core, x, &c)) {
-		note_versions(core, &c);
+		c.rq.any_version = true; /* note_versions() said so */
 		rc = gw_sandbox_new(core, &c.rq, &sb, &err);
 		if (rc != 0)
 			fail(x, rc, &err);
@@ -211,7 +220,7 @@ gw_osb_create(struct gw_core *core, struct gw_http *x, const char *body, size_t 
 	gw_osb_create_fini(&c);
 	if (sb == NULL)
 		return;
-	warn_unenforced(sb);
+	warn_unmet(sb);
 	reply_created(x, sb);
 }
 

@@ -378,6 +378,9 @@ versions_that_are_not_installed(void **state)
 	    text_at(json_object_get(sb->told, "notes"), GW_OSB_NOT_INSTALLED),
 	    "JAVA_VERSION=21 (installed: none), GO_VERSION=1.24 (installed: 1.26.6)");
 	gw_sandbox_delete(sb, "");
+	r->cfg->strict_policies = true;
+	refused(r, gw_osb_create, NULL, "{" IMAGE ", \"env\": {\"GO_VERSION\": \"1.24\"}}", 400,
+	        "POLICY_NOT_ENFORCED", "GO_VERSION=1.24 (installed: 1.26.6)");
 	sb = made(r, "{" IMAGE ", \"env\": {\"GO_VERSION\": \"1.26\"}}");
 	assert_null(json_object_get(sb->told, "notes"));
 	gw_sandbox_delete(sb, "");
