@@ -33,8 +33,13 @@ struct gw_fs {
 	char *name;             /* of the home, in the folder */
 	char *home;             /* absolute, without links */
 	char *given;            /* the same as the sandbox writes it */
+	unsigned working_n;     /* of gw_fs_work, in threads */
+	struct list waiting;    /* gw_fs_work */
 	atomic_bool ended;
 };
+
+/* Set while this thread does a gw_fs_work: nobody waits for it any more. */
+static _Thread_local const atomic_bool *left;
 
 /* --- life --------------------------------------------------------------------------------- */
 
@@ -99,6 +104,7 @@ gw_fs_new(struct gw_home *folder, const char *home, struct gw_fs **ret, struct e
 	    .given = mem_strdup(home),
 	};
 	free(real);
+	list_init(&fs->waiting);
 	sweep(fs);
 	*ret = fs;
 	return 0;
@@ -134,7 +140,65 @@ gw_fs_end(struct gw_fs *fs)
 bool
 gw_fs_look_ended(const struct gw_fs *fs)
 {
-	return atomic_load(&fs->ended);
+	return atomic_load(&fs->ended) || (left != NULL && atomic_load(left));
+}
+
+/* --- work in threads ---------------------------------------------------------------------- */
+
+static void
+in_thread(void *arg)
+{
+	struct gw_fs_work *w = arg;
+
+	left = &w->left;
+	if (!atomic_load(&w->left))
+		w->work(w->arg);
+	left = NULL;
+}
+
+static void start_next(struct gw_fs *fs);
+
+static void
+after_thread(void *arg)
+{
+	struct gw_fs_work *w = arg;
+	struct gw_fs *fs = w->fs;
+
+	fs->working_n--;
+	w->done(w->arg); /* w may be gone */
+	start_next(fs);
+	gw_fs_release(fs);
+}
+
+static void
+start_next(struct gw_fs *fs)
+{
+	while (fs->working_n < GW_FS_THREADS && !list_empty(&fs->waiting)) {
+		struct gw_fs_work *w = list_entry(fs->waiting.next, struct gw_fs_work, node);
+
+		list_del(&w->node);
+		fs->working_n++;
+		loop_work(w->lp, in_thread, after_thread, w);
+	}
+}
+
+void
+gw_fs_work(struct loop *lp, struct gw_fs *fs, struct gw_fs_work *w, loop_fn *work,
+           loop_fn *done, void *arg)
+{
+	w->lp = lp;
+	w->fs = gw_fs_hold(fs);
+	w->work = work;
+	w->done = done;
+	w->arg = arg;
+	list_add_before(&fs->waiting, &w->node);
+	start_next(fs);
+}
+
+void
+gw_fs_work_leave(struct gw_fs_work *w)
+{
+	atomic_store(&w->left, true);
 }
 
 const char *

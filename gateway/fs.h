@@ -16,15 +16,20 @@
 #define GW_FS_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+
+#include "wire/base/list.h"
+#include "wire/base/loop.h"
 
 struct buf;
 struct err;
 struct gw_fs;
 struct gw_home;
 
+#define GW_FS_THREADS     2       /* of four that there are */
 #define GW_FS_ENTRIES_MAX 100000  /* of one listing or search */
 #define GW_FS_VISITED_MAX 1000000 /* that a search looks at */
 #define GW_FS_REPLACE_MAX                                                                      \
@@ -40,6 +45,24 @@ void gw_fs_release(struct gw_fs *fs); /* NULL is fine */
 /* The sandbox goes: what still works on its files, and takes long, gives up with -ECANCELED.  NULL
  * is fine. */
 void gw_fs_end(struct gw_fs *fs);
+/* Work on fs in a thread, embedded in its owner.  At most GW_FS_THREADS of one sandbox are at work
+ * at once, in the order in which they came, so that no sandbox keeps another from its files. */
+struct gw_fs_work {
+	struct list node; /* of those that wait */
+	struct loop *lp;
+	struct gw_fs *fs;
+	loop_fn *work, *done;
+	void *arg;
+	atomic_bool left;
+};
+
+/* As loop_work(); fs is held until done was called, w and arg are the caller's from then on. */
+void gw_fs_work(struct loop *lp, struct gw_fs *fs, struct gw_fs_work *w, loop_fn *work,
+                loop_fn *done, void *arg);
+/* Nobody wants it any more: if it has not begun it will not, only done is called; if it has, the
+ * functions below give up with -ECANCELED where they take long. */
+void gw_fs_work_leave(struct gw_fs_work *w);
+
 const char *gw_fs_home(const struct gw_fs *fs);
 
 /* What path means: relative to the home, "." for the home itself; owned by the caller.  Pure. */

@@ -2,15 +2,14 @@
  * are files of their own.
  *
  * A request is read on the loop and done in a thread, item by item until one fails: what was done
- * before stays done, as with execd.  What waits for a thread when its client leaves is not begun:
- * who asks and leaves, again and again, would else keep all threads from everybody.
+ * before stays done, as with execd.  What waits for a thread when its client leaves is not begun, and
+ * what runs gives up: who asks and leaves, again and again, would else keep the threads busy.
  *
  * Errors: 404 FILE_NOT_FOUND, 403 FORBIDDEN_PATH (outside of the sandbox), 400, and execd's 500
  * RUNTIME_ERROR for the rest.  The Python SDK knows code and message of the statuses that
  * execd-api lists for a call, and has the body in its exception's text for all others.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -29,8 +28,8 @@
 /* One request on its way through a thread. */
 struct job {
 	struct gw_http *x; /* NULL: the client has left */
-	atomic_bool left;  /* the same, for the thread: what is not begun is not done */
-	struct gw_fs *fs;  /* held */
+	struct gw_fs_work work;
+	struct gw_fs *fs; /* held */
 	int (*run)(struct job *j);
 	json_t *ask;   /* paths, or items (osb_files.h); the thread's, as all below */
 	char *pattern; /* of a search, or NULL */
@@ -63,8 +62,7 @@ on_thread(void *arg)
 {
 	struct job *j = arg;
 
-	if (!atomic_load(&j->left))
-		j->rc = j->run(j);
+	j->rc = j->run(j);
 	json_decref(j->ask); /* may be large, too */
 	j->ask = NULL;
 }
@@ -81,6 +79,7 @@ on_done(void *arg)
 	else if (j->x != NULL)
 		gw_http_reply(j->x, 200, NULL, "", 0);
 	gw_fs_release(j->fs);
+	json_decref(j->ask); /* of one that was not begun */
 	buf_fini(&j->out);
 	mem_free(j->pattern);
 	mem_free(j);
@@ -92,7 +91,7 @@ on_closed(void *arg)
 	struct job *j = arg;
 
 	j->x = NULL;
-	atomic_store(&j->left, true);
+	gw_fs_work_leave(&j->work);
 }
 
 /* A job for x with ask, which is taken; NULL: answered, and ask is gone. */
@@ -125,7 +124,7 @@ static void
 start(struct gw_core *core, struct job *j)
 {
 	if (j != NULL)
-		loop_work(core->lp, on_thread, on_done, j);
+		gw_fs_work(core->lp, j->fs, &j->work, on_thread, on_done, j);
 }
 
 /* Answer with o, which is taken. */

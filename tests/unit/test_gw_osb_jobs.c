@@ -11,9 +11,11 @@
 #include <cmocka.h>
 
 #include "gateway/dialects/osb.h"
+#include "gateway/fs.h"
 #include "tests/fuzz/fake_edge.h"
 #include "tests/unit/gw_rig.h"
 #include "tests/unit/km_run.h"
+#include "wire/base/err.h"
 #include "wire/base/loop.h"
 
 #define THREADS 4 /* of libuv's pool */
@@ -117,11 +119,60 @@ what_waits_for_nobody_is_not_begun(void **state)
 	rig_end(r);
 }
 
+static struct gw_fs *
+files_of(struct gw_sandbox *sb)
+{
+	struct gw_fs *fs = NULL;
+	struct err err;
+
+	if (gw_sandbox_fs(sb, &fs, &err) != 0)
+		fail_msg("%s", err.text);
+	return fs;
+}
+
+static void
+count(void *arg)
+{
+	unsigned *n = arg;
+
+	(*n)++;
+}
+
+/* One sandbox asks for as much as there are threads, and more; another one is served meanwhile. */
+static void
+a_sandbox_leaves_threads_to_others(void **state)
+{
+	struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	                 .changed = PTHREAD_COND_INITIALIZER};
+	const struct gw_sandbox_request rq = {.name = "other"};
+	struct gw_fs_work many[THREADS + 1] = {{.lp = NULL}}, one = {.lp = NULL};
+	struct rig *r = rig_with_auth();
+	struct gw_sandbox *other;
+	unsigned other_n[2] = {0, 0};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gw_sandbox_new(r->core, &rq, &other, &err), 0);
+	for (size_t i = 0; i <= THREADS; i++)
+		gw_fs_work(r->lp, files_of(r->sandbox), &many[i], pass, on_passed, &g);
+	gw_fs_work(r->lp, files_of(other), &one, count, count, other_n);
+	rig_wait_n(r, other_n, 2);
+	assert_int_equal(g.done_n, 0);
+	assert_true(g.inside_n <= GW_FS_THREADS);
+	gw_fs_work_leave(&many[THREADS]);
+	gate_open(&g);
+	rig_wait_n(r, &g.done_n, THREADS + 1);
+	assert_int_equal(g.inside_n, THREADS); /* the last one was not begun */
+	gw_sandbox_delete(other, "");
+	rig_end(r);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_waits_for_nobody_is_not_begun),
+	    cmocka_unit_test(a_sandbox_leaves_threads_to_others),
 	};
 
 	return cmocka_run_group_tests_name("gw/osb_jobs", tests, NULL, NULL);
