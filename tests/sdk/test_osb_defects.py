@@ -188,18 +188,16 @@ async def test_stderr_at_the_end_of_a_run_is_its_own(own: Any) -> None:
 
 
 @pytest.mark.parametrize("code", ["os._exit(3)", "os.kill(os.getpid(), 9)", "os.abort()"])
-async def test_death_ends_the_run(osb: Box, osb_ctx: Any, code: str) -> None:
+async def test_death_ends_the_run(osb: Box, osb_ctx: Any, code: str, tmp_path: Path) -> None:
     """execd waits for ever. The error says how it died, and the next run has a fresh kernel."""
-    told = Told()
-    execution = await osb.run(
-        f"import os\nx = 1\nprint('before', flush=True)\n{code}",
-        context=osb_ctx,
-        handlers=told.handlers(osb.client),
-    )
+    go = tmp_path / "go"
+    running, told = await start(osb, f"x = 1\n{hold(go)}{code}", context=osb_ctx)
+    go.touch()  # what it printed has left the kernel by now
+    execution = await running
     assert execution.error is not None
     assert execution.error.name == "KernelDied"
     assert ("exit code 3" if "exit" in code else "signal") in execution.error.value
-    assert stdout(execution) == "before\n"
+    assert stdout(execution) == "held\n"
     assert told.kinds[-1] == "error"
     after = await osb.run("'x' in globals()", context=osb_ctx)
     assert (after.id, results(after)) == (osb_ctx.id, ["False"])
