@@ -140,7 +140,13 @@ gw_fs_end(struct gw_fs *fs)
 bool
 gw_fs_look_ended(const struct gw_fs *fs)
 {
-	return atomic_load(&fs->ended) || (left != NULL && atomic_load(left));
+	return atomic_load(&fs->ended);
+}
+
+bool
+gw_fs_look_unwanted(const struct gw_fs *fs)
+{
+	return gw_fs_look_ended(fs) || (left != NULL && atomic_load(left));
 }
 
 /* --- work in threads ---------------------------------------------------------------------- */

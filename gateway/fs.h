@@ -59,8 +59,8 @@ struct gw_fs_work {
 /* As loop_work(); fs is held until done was called, w and arg are the caller's from then on. */
 void gw_fs_work(struct loop *lp, struct gw_fs *fs, struct gw_fs_work *w, loop_fn *work,
                 loop_fn *done, void *arg);
-/* Nobody wants it any more: if it has not begun it will not, only done is called; if it has, the
- * functions below give up with -ECANCELED where they take long. */
+/* Nobody wants it any more: if it has not begun it will not, only done is called; if it has, a
+ * list or search gives up with -ECANCELED, and a change is made all the same. */
 void gw_fs_work_leave(struct gw_fs_work *w);
 
 const char *gw_fs_home(const struct gw_fs *fs);

@@ -55,9 +55,11 @@ void gw_fs_look_proc(int fd, char ret[GW_FS_LOOK_PROC_MAX]);
 /* A descriptor of the home, O_PATH, owned by the caller. */
 int gw_fs_look_home(const struct gw_fs *fs, int *ret, struct err *err);
 
-/* Of fs.c.  Whether what takes long should give up, with ECANCELED; the descriptor of the folder
- * that the home is in, and the home's name there, both borrowed. */
+/* Of fs.c.  Whether what takes long should give up, with ECANCELED: the sandbox ends, or nobody
+ * waits for what this thread looks up, either. */
 bool gw_fs_look_ended(const struct gw_fs *fs);
+bool gw_fs_look_unwanted(const struct gw_fs *fs);
+/* The descriptor of the folder that the home is in, and the home's name there, both borrowed. */
 int gw_fs_look_folder(const struct gw_fs *fs);
 const char *gw_fs_look_name(const struct gw_fs *fs);
 

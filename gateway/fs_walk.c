@@ -78,7 +78,7 @@ too_much(const struct walk *w, size_t max, const char *what)
 static int
 count(struct walk *w, size_t bytes)
 {
-	if (gw_fs_look_ended(w->fs))
+	if (gw_fs_look_unwanted(w->fs))
 		return gw_fs_look_errno(ECANCELED, w->path, w->err);
 	w->bytes += bytes;
 	return w->bytes > NAMES_MAX ? too_much(w, NAMES_MAX, "bytes of names") : 0;

@@ -3,7 +3,7 @@
  *
  * A request is read on the loop and done in a thread, item by item until one fails: what was done
  * before stays done, as with execd.  What waits for a thread when its client leaves is not begun,
- * and what runs gives up: who asks and leaves, again and again, would else keep the threads busy.
+ * and a search gives up: who asks and leaves, again and again, would else keep the threads busy.
  *
  * Errors: 404 FILE_NOT_FOUND, 403 FORBIDDEN_PATH (outside of the sandbox), 400, and execd's 500
  * RUNTIME_ERROR for the rest.  The Python SDK knows code and message of the statuses that

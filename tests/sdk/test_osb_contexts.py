@@ -60,8 +60,8 @@ async def test_default_contexts_are_listed(osb: Box) -> None:
 
 
 @pytest.mark.parametrize("language", ["cobol", "sql", "command", "java"])
-async def test_list_of_a_language_that_has_none(osb: Box, language: str) -> None:
-    assert await ids(osb, language) == []
+async def test_list_of_a_language_that_has_none(make_osb: Make, language: str) -> None:
+    assert await ids(await make_osb(), language) == []
 
 
 async def test_list_of_all(osb_raw: Raw) -> None:
