@@ -283,19 +283,26 @@ gw_osb_dirs_list(struct gw_core *core, struct gw_http *x, const char *body, size
 
 /* --- names -------------------------------------------------------------------------------- */
 
+/* Do one to each path, until it fails. */
 static int
-run_delete(struct job *j)
+each_path(struct job *j, int (*one)(const struct gw_fs *fs, const char *path, struct err *err))
 {
 	json_t *path;
 	size_t i;
 	int rc = 0;
 
 	json_array_foreach (j->ask, i, path) {
-		rc = gw_fs_remove(j->fs, json_string_value(path), &j->err);
+		rc = one(j->fs, json_string_value(path), &j->err);
 		if (rc != 0)
 			break;
 	}
 	return rc;
+}
+
+static int
+run_delete(struct job *j)
+{
+	return each_path(j, gw_fs_remove);
 }
 
 void
@@ -309,16 +316,7 @@ gw_osb_files_delete(struct gw_core *core, struct gw_http *x, const char *body, s
 static int
 run_delete_trees(struct job *j)
 {
-	json_t *path;
-	size_t i;
-	int rc = 0;
-
-	json_array_foreach (j->ask, i, path) {
-		rc = gw_fs_remove_tree(j->fs, json_string_value(path), &j->err);
-		if (rc != 0)
-			break;
-	}
-	return rc;
+	return each_path(j, gw_fs_remove_tree);
 }
 
 void
