@@ -201,6 +201,8 @@ def test_nothing_of_a_burst_is_lost(bench: Bench) -> None:
 
 
 def test_nothing_is_lost_behind_a_slow_reader(bench: Bench) -> None:
+    if bench.kernel.waits is not None:
+        assert bench.run(bench.kernel.waits, silent=True)["reply"]["status"] == "ok"
     result = bench.run(bench.kernel.burst, pause_ms=1500)
     assert (result["status"], result["dropped"]) == (0, 0)
     shown = [c["data"]["text/plain"] for c in of_kind(result, "display_data")]

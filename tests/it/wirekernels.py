@@ -25,6 +25,7 @@ class Kernel:
     `fails` ends in an error; `how` says what tells of it: "iopub" a message and the reply, "reply" the reply alone.
     `loop` prints `running` and never ends. `asks` prints what it reads from stdin, None: it cannot. `burst` makes
     8,000 messages or lines with 0, 1, 2, ... in order, as display_data where `shows`. `big` prints this many x.
+    `waits` makes a kernel wait for a slow reader that would drop at its send mark.
     `interrupted` are the statuses that an interrupted run's reply may have. `deaf`: no answer on control, or no statuses for it.
     """
 
@@ -38,6 +39,7 @@ class Kernel:
     burst: str
     big: str
     asks: str | None = None
+    waits: str | None = None
     how: str = "iopub"
     quiet_fails: str | None = None  # a program whose error only the reply tells
     shows: bool = False
@@ -67,7 +69,11 @@ _PYTHON = {
 _QUOTED = json.dumps(STRANGE, ensure_ascii=False)
 KERNELS = (
     Kernel(name="python3", **_PYTHON),
-    Kernel(name="ipykernel", **_PYTHON),
+    Kernel(
+        name="ipykernel",
+        waits="import zmq\nget_ipython().kernel.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1)",
+        **_PYTHON,
+    ),
     Kernel(
         name="bash",
         implementation="bash_kernel",

@@ -420,7 +420,7 @@ def test_a_file_that_shrinks_is_cut_off(raw: Raw) -> None:
         got = start + client.rest()
     head, _, body = got.partition(b"\r\n\r\n")
     assert b"Content-Length: 67108864\r\n" in head
-    assert 1000 < len(body) < 64 << 20
+    assert 1000 <= len(body) < 64 << 20  # 1000 where nothing was read of the long file
 
 
 def test_a_file_that_grows_is_sent_as_it_was(raw: Raw) -> None:
