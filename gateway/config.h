@@ -29,7 +29,9 @@ struct gw_config {
 	uint64_t keep_executions;
 	uint64_t keep_executions_bytes;
 	uint64_t keep_executions_ms;
+	uint64_t kernel_buffer_bytes;
 	char *languages_file; /* "": the built-in table */
+	char *launcher;
 	char **listen;
 	char *log_format;
 	char *log_level;
@@ -38,12 +40,15 @@ struct gw_config {
 	uint64_t max_connections;
 	uint64_t max_contexts;
 	uint64_t max_header_bytes;
+	uint64_t max_kernel_message_bytes;
 	uint64_t max_message_bytes;
 	uint64_t max_output_bytes;
 	uint64_t max_queue;
 	uint64_t max_sandboxes;
 	uint64_t max_upload_bytes;
 	uint64_t ping_every_ms;
+	uint64_t pool_bytes;
+	uint64_t pool_python;
 	char *prefix;
 	uint64_t send_high_bytes;
 	uint64_t send_low_bytes;
@@ -52,6 +57,7 @@ struct gw_config {
 	uint64_t stop_grace_ms;
 	bool strict_policies;
 	char *token_file; /* "": token in state_dir */
+	char **zygote_preload;
 };
 
 /* argv after the program's name and verb; options are --key=value or --key value, --config

@@ -63,6 +63,18 @@ void km_kernel_stop(struct km_kernel *k);
 /* Kill at once; died follows. */
 void km_kernel_kill(struct km_kernel *k);
 
+/* status 0; -EIO: the kernel refused or is gone, why says it, lent until return. */
+typedef void km_assigned_fn(void *arg, int status, const char *why);
+
+/* Give a ready kernel that was started ahead, and has run no code, its working directory and
+ * variables (an object of strings, added to those it has; borrowed for the call).  Its kernelspec
+ * says `assign`, and env has none of start_env.  fn is called once, later, unless the kernel is
+ * freed first; nothing else may be sent before.
+ * Source: ours; a shell request kernelbridge_assign_request {"cwd": "/x", "env": {"NAME": "v"}},
+ * answered by kernelbridge_assign_reply {"status": "ok"} or {"status": "error", "evalue": why}. */
+void km_kernel_assign(struct km_kernel *k, const char *cwd, json_t *env, km_assigned_fn *fn,
+                      void *arg);
+
 /* Send execute_request; after ready, at most one in flight (asserted).  content as in
  * "Messaging in Jupyter", execute.  The state is BUSY until the request's done: who loses
  * interest before calls km_kernel_forget().  ops see wire/client.h; they are copied.  A

@@ -21,6 +21,9 @@ struct km_launch {
 	const char *kernel_id;       /* goes to the environment as KERNELBRIDGE_KERNEL_ID */
 	const char *cwd;             /* absolute; -ENOENT if it does not exist */
 	json_t *env; /* object of strings: added to the kernelspec's; may be NULL */
+	/* Trust domain: only kernels of one domain may be forked from one process, since forks
+	 * share hash seed and memory layout.  NULL: the gateway's own. */
+	const char *domain;
 };
 
 /* The process is over, and what it left is killed: how is its exit code (0-255), KM_SIGNALLED +
@@ -31,7 +34,8 @@ typedef void km_exited_fn(void *arg, int how);
 struct km_launcher_ops {
 	const char *name;
 
-	/* Start a process.  Returns 0 with *ret owned by the caller, or, with err filled
+	/* Start a process, at once or when those before it have started; what goes wrong then
+	 * is told by exited (how -1, the reason as stderr_tail).  Returns 0 with *ret owned by the caller, or, with err filled
 	 * (names the program and why, or the cwd) and no callback to come, -ENOENT (program
 	 * or cwd missing), -EINVAL (environment malformed or too large), -EBUSY (no process
 	 * or descriptor left) or -EIO. */
@@ -46,8 +50,11 @@ struct km_launcher_ops {
 	 * exited was called. May hold any bytes but NUL. */
 	const char *(*stderr_tail)(struct km_job *job);
 
-	/* Pid of the process, 0 when it has ended. */
+	/* Pid of the process, 0 when it has ended or is not there yet. */
 	pid_t (*pid)(const struct km_job *job);
+
+	/* Its kernel answers: it starts no more.  NULL where no launcher wants to know. */
+	void (*ready)(struct km_job *job);
 
 	/* Forget it, in any state; what still runs of it is killed (SIGKILL to the whole
 	 * tree) and reaped without a callback.  NULL is fine. */

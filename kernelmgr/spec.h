@@ -35,7 +35,12 @@ struct km_spec {
 	bool
 	    complete; /* a run's output is there at its idle, whatever the language table says */
 	bool takes_env; /* "env": a run's variables and cwd come in its request's metadata */
-	char *version;  /* of the language; "" if not given */
+	bool assign; /* it can be given a cwd and variables once it runs: km_kernel_assign() */
+	char *version; /* of the language; "" if not given */
+	char **zygote; /* argv of a program that forks such kernels: launch_zygote.h; or NULL */
+	/* Variables that are read only when the program starts, a last * for any end; a launch
+	 * that sets one of them cannot be forked or assigned.  NULL-terminated, or NULL. */
+	char **start_env;
 };
 
 /* The search path.  prefix is the gateway's own ("" for none). Environment is read now. */
