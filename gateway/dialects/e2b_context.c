@@ -5,6 +5,7 @@
 
 #include "gateway/context.h"
 #include "gateway/core.h"
+#include "gateway/dialects/await.h"
 #include "gateway/dialects/e2b.h"
 #include "gateway/sandbox.h"
 #include "gateway/status.h"
@@ -52,21 +53,6 @@ gw_e2b_path_theirs(const char *home, const char *path)
 
 /* --- answers that wait for a kernel ------------------------------------------------------- */
 
-struct wait {
-	struct gw_http *x;
-	struct gw_ctx *ctx; /* borrowed */
-	struct gw_ctx_wait ready;
-	bool restart; /* else it is new */
-	char id[40];  /* of ctx */
-};
-
-static void
-wait_free(struct wait *w)
-{
-	gw_ctx_wait_cancel(&w->ready);
-	mem_free(w);
-}
-
 static json_t *
 context_json(const struct gw_ctx *c)
 {
@@ -79,45 +65,21 @@ context_json(const struct gw_ctx *c)
 }
 
 static void
-on_ready(void *arg, int status, const char *why)
+on_created(struct gw_http *x, const struct gw_ctx *c, int status, const char *why)
 {
-	struct wait *w = arg;
-
-	if (status != 0 && w->restart)
-		gw_e2b_text(w->x, 500, "Failed to restart context %s: %s", w->id, why);
-	else if (status != 0)
-		gw_e2b_text(w->x, 500, "Failed to create context: %s", why);
+	if (status == 0)
+		gw_http_reply_json(x, 200, context_json(c));
 	else
-		gw_http_reply_json(w->x, 200, w->restart ? json_null() : context_json(w->ctx));
-	wait_free(w);
+		gw_e2b_text(x, 500, "Failed to create context: %s", why);
 }
 
-/* The client left.  A new context goes with it: nobody knows its id. */
 static void
-on_closed(void *arg)
+on_restarted(struct gw_http *x, const struct gw_ctx *c, int status, const char *why)
 {
-	struct wait *w = arg;
-	struct gw_ctx *c = w->restart ? NULL : w->ctx;
-
-	wait_free(w);
-	if (c != NULL)
-		gw_ctx_delete(c);
-}
-
-static const struct gw_http_ops wait_ops = {.closed = on_closed};
-
-static void
-reply_when_ready(struct gw_http *x, struct gw_ctx *c, bool restart)
-{
-	struct wait *w = mem_new(sizeof(*w));
-
-	w->x = x;
-	w->ctx = c;
-	w->restart = restart;
-	(void)snprintf(w->id, sizeof(w->id), "%s", gw_ctx_id(c));
-	list_init(&w->ready.node);
-	gw_http_set_ops(x, &wait_ops, w);
-	gw_ctx_wait(c, &w->ready, on_ready, w);
+	if (status == 0)
+		gw_http_reply_json(x, 200, json_null());
+	else
+		gw_e2b_text(x, 500, "Failed to restart context %s: %s", gw_ctx_id(c), why);
 }
 
 /* --- handlers ----------------------------------------------------------------------------- */
@@ -146,13 +108,11 @@ gw_e2b_context_create(struct gw_core *core, struct gw_http *x, const char *body,
 	rc = gw_ctx_new(sb, &rq, &c, &err);
 	mem_free(cwd);
 	json_decref(want.root);
-	if (rc == 0) {
-		gw_ctx_set_provisional(c);
-		reply_when_ready(x, c, false);
-	} else {
+	if (rc == 0)
+		gw_await_kernel(x, c, true, on_created);
+	else
 		gw_e2b_text(x, rc == -ENOENT ? 500 : gw_status_http(rc),
 		            "Failed to create context: %s", err.text);
-	}
 }
 
 void
@@ -206,7 +166,7 @@ gw_e2b_context_restart(struct gw_core *core, struct gw_http *x, const char *body
 		return;
 	rc = gw_ctx_restart(c, &err);
 	if (rc == 0)
-		reply_when_ready(x, c, true);
+		gw_await_kernel(x, c, false, on_restarted);
 	else
 		gw_e2b_text(x, rc == -ENOENT ? 500 : gw_status_http(rc),
 		            "Failed to restart context %s: %s", gw_ctx_id(c), err.text);

@@ -4,6 +4,7 @@
 
 #include "gateway/context.h"
 #include "gateway/core.h"
+#include "gateway/dialects/await.h"
 #include "gateway/dialects/native.h"
 #include "gateway/dialects/native_request.h"
 #include "gateway/dialects/native_stream.h"
@@ -13,7 +14,6 @@
 #include "gateway/sink.h"
 #include "gateway/status.h"
 #include "wire/base/err.h"
-#include "wire/base/mem.h"
 
 #define DIGITS_MAX 15 /* of a number in a query: below 2^53 */
 
@@ -57,51 +57,22 @@ reply_done(struct gw_core *core, struct gw_http *x, const struct gw_native_reque
 /* --- contexts --------------------------------------------------------------------------- */
 
 /* A reply that comes when a kernel answers. */
-struct wait {
-	struct gw_http *x;
-	struct gw_ctx *ctx; /* borrowed */
-	struct gw_ctx_wait ready;
-	int status; /* of the answer */
-};
-
 static void
-wait_free(struct wait *w)
+on_created(struct gw_http *x, const struct gw_ctx *c, int status, const char *why)
 {
-	gw_ctx_wait_cancel(&w->ready);
-	mem_free(w);
-}
-
-static void
-on_closed(void *arg)
-{
-	wait_free(arg);
-}
-
-static const struct gw_http_ops wait_ops = {.closed = on_closed};
-
-static void
-on_ready(void *arg, int status, const char *why)
-{
-	struct wait *w = arg;
-
 	if (status == 0)
-		gw_http_reply_json(w->x, w->status, gw_native_describe(w->ctx));
+		gw_http_reply_json(x, 201, gw_native_describe(c));
 	else
-		reply_error(w->x, status, why);
-	wait_free(w);
+		reply_error(x, status, why);
 }
 
 static void
-reply_when_ready(struct gw_http *x, struct gw_ctx *c, int status)
+on_restarted(struct gw_http *x, const struct gw_ctx *c, int status, const char *why)
 {
-	struct wait *w = mem_new(sizeof(*w));
-
-	w->x = x;
-	w->ctx = c;
-	w->status = status;
-	list_init(&w->ready.node);
-	gw_http_set_ops(x, &wait_ops, w);
-	gw_ctx_wait(c, &w->ready, on_ready, w);
+	if (status == 0)
+		gw_http_reply_json(x, 200, gw_native_describe(c));
+	else
+		reply_error(x, status, why);
 }
 
 static void
@@ -116,7 +87,7 @@ create_context(struct gw_core *core, struct gw_http *x, const char *body, size_t
 		return;
 	rc = gw_native_create(core, &rq, &c, &err);
 	if (rc == 0)
-		reply_when_ready(x, c, 201);
+		gw_await_kernel(x, c, false, on_created);
 	else
 		reply_error(x, rc, err.text);
 	gw_native_request_fini(&rq);
@@ -183,7 +154,7 @@ restart_context(struct gw_core *core, struct gw_http *x, const char *body, size_
 		return;
 	rc = gw_ctx_restart(c, &err);
 	if (rc == 0)
-		reply_when_ready(x, c, 200);
+		gw_await_kernel(x, c, false, on_restarted);
 	else
 		reply_error(x, rc, err.text);
 }

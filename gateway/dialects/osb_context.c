@@ -8,6 +8,7 @@
 
 #include "gateway/context.h"
 #include "gateway/core.h"
+#include "gateway/dialects/await.h"
 #include "gateway/dialects/osb.h"
 #include "gateway/fs.h"
 #include "gateway/language.h"
@@ -63,55 +64,13 @@ context_json(const struct gw_ctx *c)
 
 /* --- creation, answered when the kernel is ready -------------------------------------------- */
 
-struct wait {
-	struct gw_http *x;
-	struct gw_ctx *ctx; /* borrowed */
-	struct gw_ctx_wait ready;
-};
-
 static void
-wait_free(struct wait *w)
+on_created(struct gw_http *x, const struct gw_ctx *c, int status, const char *why)
 {
-	gw_ctx_wait_cancel(&w->ready);
-	mem_free(w);
-}
-
-static void
-on_ready(void *arg, int status, const char *why)
-{
-	struct wait *w = arg;
-
-	if (status != 0)
-		gw_osb_fail(w->x, 500, GW_OSB_RUNTIME, "error creating context %s", why);
+	if (status == 0)
+		gw_http_reply_json(x, 200, context_json(c));
 	else
-		gw_http_reply_json(w->x, 200, context_json(w->ctx));
-	wait_free(w);
-}
-
-/* The client left.  The context goes with it: nobody knows its id. */
-static void
-on_closed(void *arg)
-{
-	struct wait *w = arg;
-	struct gw_ctx *c = w->ctx;
-
-	wait_free(w);
-	gw_ctx_delete(c);
-}
-
-static const struct gw_http_ops wait_ops = {.closed = on_closed};
-
-static void
-reply_when_ready(struct gw_http *x, struct gw_ctx *c)
-{
-	struct wait *w = mem_new(sizeof(*w));
-
-	w->x = x;
-	w->ctx = c;
-	list_init(&w->ready.node);
-	gw_ctx_set_provisional(c);
-	gw_http_set_ops(x, &wait_ops, w);
-	gw_ctx_wait(c, &w->ready, on_ready, w);
+		gw_osb_fail(x, 500, GW_OSB_RUNTIME, "error creating context %s", why);
 }
 
 /* cwd is absolute, or NULL. */
@@ -124,7 +83,7 @@ create(struct gw_sandbox *sb, struct gw_http *x, const char *language, const cha
 	int rc = gw_ctx_new(sb, &rq, &c, &err);
 
 	if (rc == 0)
-		reply_when_ready(x, c);
+		gw_await_kernel(x, c, true, on_created);
 	else
 		gw_osb_context_fail(sb->core, x, "error creating context", language, rc, &err);
 }
