@@ -12,4 +12,5 @@ Started as `python -P -m kernelbridge_kernel -f CONNECTION_FILE`. One file, one 
     environ    set and restore variables exactly
     shell      what IPython shows of an error, and how `exit` behaves
     plaintb    a traceback as CPython prints it
+    warm       what first cells load and compute, done ahead
 """
