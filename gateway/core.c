@@ -10,8 +10,10 @@
 #include "gateway/exec.h"
 #include "gateway/language.h"
 #include "gateway/metrics.h"
+#include "gateway/pool.h"
 #include "gateway/rundir.h"
 #include "gateway/sandbox.h"
+#include "gateway/seat.h"
 #include "kernelmgr/launch_local.h"
 #include "kernelmgr/reaper.h"
 #include "kernelmgr/spec.h"
@@ -44,12 +46,13 @@ gw_core_time(uint64_t msec, char out[32])
 static void on_expire(void *arg);
 
 static void
-arm_expiry(struct gw_core *core, uint64_t ms)
+arm_expiry(struct gw_core *core)
 {
 	if (core->expire == NULL)
-		core->expire = loop_timer_new(core->lp, ms, on_expire, core);
+		core->expire = loop_timer_new(core->lp, 1000, on_expire, core);
 }
 
+/* What the kept ones hold; 0 where all logs together are within the limit. */
 static size_t
 kept_bytes(const struct gw_core *core)
 {
@@ -57,6 +60,8 @@ kept_bytes(const struct gw_core *core)
 	struct list *it;
 	struct list *tmp;
 
+	if (gw_metric[GW_M_EVENTS_BYTES] <= (int64_t)core->cfg->keep_executions_bytes)
+		return 0;
 	list_each (it, tmp, &core->kept)
 		sum += list_entry(it, struct gw_exec, node)->log.bytes;
 	return sum;
@@ -72,7 +77,7 @@ forget(struct gw_core *core, struct gw_exec *ex)
 
 /* Forget the oldest ones; never one that somebody still reads. */
 static void
-on_expire(void *arg)
+trim(void *arg)
 {
 	struct gw_core *core = arg;
 	const struct gw_config *cfg = core->cfg;
@@ -81,8 +86,6 @@ on_expire(void *arg)
 	struct list *it;
 	struct list *tmp;
 
-	loop_timer_free(core->expire);
-	core->expire = NULL;
 	list_each (it, tmp, &core->kept) {
 		struct gw_exec *ex = list_entry(it, struct gw_exec, node);
 		bool old = now - ex->started_ms >= cfg->keep_executions_ms;
@@ -92,11 +95,21 @@ on_expire(void *arg)
 			break;
 		if (!list_empty(&ex->sinks))
 			continue;
-		bytes -= ex->log.bytes;
+		bytes -= bytes > ex->log.bytes ? ex->log.bytes : bytes;
 		forget(core, ex);
 	}
+}
+
+static void
+on_expire(void *arg)
+{
+	struct gw_core *core = arg;
+
+	loop_timer_free(core->expire);
+	core->expire = NULL;
+	trim(core);
 	if (!list_empty(&core->kept))
-		arm_expiry(core, 1000);
+		arm_expiry(core);
 }
 
 void
@@ -107,12 +120,9 @@ gw_core_keep(struct gw_core *core, struct gw_exec *ex)
 	core->kept_n++;
 	gw_metric[GW_M_EXECUTIONS_KEPT]++;
 	if (core->kept_n > core->cfg->keep_executions ||
-	    gw_metric[GW_M_EVENTS_BYTES] > (int64_t)core->cfg->keep_executions_bytes) {
-		loop_timer_free(core->expire);
-		core->expire = NULL;
-		arm_expiry(core, 0);
-	}
-	arm_expiry(core, 1000);
+	    gw_metric[GW_M_EVENTS_BYTES] > (int64_t)core->cfg->keep_executions_bytes)
+		loop_task_post(&core->trim);
+	arm_expiry(core);
 }
 
 static struct gw_exec *
@@ -193,12 +203,14 @@ gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
 	core->lp = lp;
 	core->cfg = cfg;
 	core->auth = auth;
+	loop_task_init(&core->trim, lp, trim, core);
 	list_init(&core->sandboxes);
 	list_init(&core->kept);
 	list_init(&core->seats);
 	core->specs = km_spec_path_new(cfg->prefix);
 	core->reaper = km_reaper_new(lp);
 	core->launcher = km_launch_local_new(lp, core->reaper, cfg->prefix);
+	core->pool = gw_pool_new(core);
 	rc = open_core(core, err);
 	if (rc != 0) {
 		gw_core_free(core);
@@ -209,9 +221,17 @@ gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
 }
 
 void
+gw_core_set_config(struct gw_core *core, const struct gw_config *cfg)
+{
+	core->cfg = cfg;
+	gw_pool_wake(core->pool);
+}
+
+void
 gw_core_drain(struct gw_core *core)
 {
 	core->draining = true;
+	gw_pool_wake(core->pool);
 }
 
 size_t
@@ -250,7 +270,7 @@ gw_core_stop(struct gw_core *core, const char *why)
 	struct list *it;
 	struct list *tmp;
 
-	core->draining = true;
+	gw_core_drain(core);
 	list_each (it, tmp, &core->sandboxes)
 		gw_sandbox_stop(list_entry(it, struct gw_sandbox, node), why);
 }
@@ -264,11 +284,14 @@ gw_core_free(struct gw_core *core)
 	while (!list_empty(&core->sandboxes))
 		gw_sandbox_free(list_entry(core->sandboxes.next, struct gw_sandbox, node),
 		                "the gateway is stopping");
+	gw_pool_free(core->pool);
+	core->pool = NULL;
 	while (!list_empty(&core->seats))
 		gw_seat_free(gw_seat_at(core->seats.next));
 	while (!list_empty(&core->kept))
 		forget(core, list_entry(core->kept.next, struct gw_exec, node));
 	loop_timer_free(core->expire);
+	loop_task_cancel(&core->trim);
 	km_launch_local_free(core->launcher);
 	km_reaper_free(core->reaper);
 	km_spec_path_free(core->specs);

@@ -10,19 +10,20 @@
 
 #include "gateway/config.h"
 #include "wire/base/list.h"
+#include "wire/base/loop.h"
 
 struct buf;
 struct err;
 struct gw_auth;
 struct gw_exec;
 struct gw_languages;
+struct gw_pool;
 struct gw_rundir;
 struct gw_sandbox;
 struct km_kernel;
 struct km_launcher;
 struct km_reaper;
 struct km_spec_path;
-struct loop;
 
 /* Open to core files only, but for the fields that dialects read: lp, cfg, auth, languages. */
 struct gw_core {
@@ -36,11 +37,13 @@ struct gw_core {
 	struct gw_rundir *rundir;
 	struct list sandboxes;
 	struct list kept;  /* gw_exec: done, oldest first */
-	struct list seats; /* kernels on their way out included */
+	struct list seats; /* kernels that wait, or are on their way out, included */
+	struct gw_pool *pool;
 	size_t kept_n;
 	size_t commands_n;         /* in the foreground, running */
 	unsigned port;             /* of the first listener; 0: none is open yet */
 	struct loop_timer *expire; /* the oldest kept execution is to go */
+	struct loop_task trim;     /* too many are kept */
 	bool draining;
 	bool warm; /* the default Python kernel has answered once */
 };
@@ -51,7 +54,10 @@ struct gw_core {
 int gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
                 struct gw_core **ret, struct err *err);
 
-/* Refuse new executions from now on. */
+/* A reload: from now on cfg, borrowed. */
+void gw_core_set_config(struct gw_core *core, const struct gw_config *cfg);
+
+/* Refuse new executions from now on, and end the kernels that wait for a context. */
 void gw_core_drain(struct gw_core *core);
 /* Executions that are not done, or that a client still reads, and commands in the foreground;
  * kernels that are not reaped yet. */

@@ -45,49 +45,90 @@ log_level_parse(const char *name)
 	return -EINVAL;
 }
 
-static void __attribute__((format(printf, 2, 3))) put(struct line *l, const char *fmt, ...)
+static void
+put_bytes(struct line *l, const char *p, size_t n)
 {
 	size_t room = sizeof(l->data) - l->len;
-	va_list ap;
-	int n;
 
-	va_start(ap, fmt);
-	n = vsnprintf(l->data + l->len, room, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		l->len += (size_t)n < room ? (size_t)n : room - 1;
+	if (n > room)
+		n = room;
+	memcpy(l->data + l->len, p, n);
+	l->len += n;
+}
+
+static void
+put(struct line *l, const char *s)
+{
+	put_bytes(l, s, strlen(s));
+}
+
+/* lead and c as two hex digits. */
+static void
+put_escape(struct line *l, const char *lead, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	const char text[] = {hex[c >> 4], hex[c & 15]};
+
+	put(l, lead);
+	put_bytes(l, text, sizeof(text));
+}
+
+static bool
+is_control(unsigned char c)
+{
+	return c < 0x20 || c == 0x7f;
 }
 
 /* One line is one event: whatever could end it early is escaped. */
 static void
 put_text(struct line *l, const char *s)
 {
-	for (; *s != '\0'; s++) {
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			put(l, "\\x%02x", (unsigned char)*s);
-		else
-			put(l, "%c", *s);
+	while (*s != '\0') {
+		size_t n = 0;
+
+		while (s[n] != '\0' && !is_control((unsigned char)s[n]))
+			n++;
+		put_bytes(l, s, n);
+		s += n;
+		if (*s != '\0')
+			put_escape(l, "\\x", (unsigned char)*s++);
 	}
+}
+
+/* Length of the run of valid UTF-8 at s that stands for itself in a JSON string. */
+static size_t
+json_span(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && s[n] != '"' && s[n] != '\\' && !is_control((unsigned char)s[n]))
+		n++;
+	return utf8_span(s, n);
 }
 
 static void
 put_json(struct line *l, const char *s)
 {
-	size_t len = strlen(s), good = 0;
+	size_t len = strlen(s);
 
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
+	while (len > 0) {
+		size_t n = json_span(s, len);
 
-		if (i == good)
-			good += utf8_span(s + i, len - i);
-		if (i == good)
-			put(l, "\\ufffd"), good++;
-		else if (c == '"' || c == '\\')
-			put(l, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			put(l, "\\u%04x", c);
+		put_bytes(l, s, n);
+		s += n;
+		len -= n;
+		if (len == 0)
+			break;
+		if (*s == '"')
+			put(l, "\\\"");
+		else if (*s == '\\')
+			put(l, "\\\\");
+		else if (is_control((unsigned char)*s))
+			put_escape(l, "\\u00", (unsigned char)*s);
 		else
-			put(l, "%c", c);
+			put(l, "\\ufffd");
+		s++;
+		len--;
 	}
 }
 
@@ -105,26 +146,31 @@ stamp(char *out, size_t size)
 }
 
 static void
-format_line(struct line *l, enum log_level level, const struct log_id *id, const char *sentence)
+format_json(struct line *l, enum log_level level, const struct log_id *id, const char *sentence)
 {
-	char when[40];
-
-	stamp(when, sizeof(when));
-	if (as_json) {
-		put(l, "{\"time\":\"%s\",\"level\":\"%s\"", when, names[level]);
-		if (id != NULL) {
-			put(l, ",\"%s\":\"", id->kind);
-			put_json(l, id->id);
-			put(l, "\"");
-		}
-		put(l, ",\"msg\":\"");
-		put_json(l, sentence);
-		put(l, "\"}\n");
-		return;
-	}
-	put(l, "%s %-5s ", when, names[level]);
+	put(l, "\",\"level\":\"");
+	put(l, names[level]);
 	if (id != NULL) {
-		put(l, "%s=", id->kind);
+		put(l, "\",\"");
+		put(l, id->kind);
+		put(l, "\":\"");
+		put_json(l, id->id);
+	}
+	put(l, "\",\"msg\":\"");
+	put_json(l, sentence);
+	put(l, "\"}\n");
+}
+
+static void
+format_text(struct line *l, enum log_level level, const struct log_id *id, const char *sentence)
+{
+	static const char *const columns[LOG_LEVEL_N] = {" error ", " warn  ", " info  ",
+	                                                 " debug "};
+
+	put(l, columns[level]);
+	if (id != NULL) {
+		put(l, id->kind);
+		put(l, "=");
 		put_text(l, id->id);
 		put(l, " ");
 	}
@@ -132,11 +178,26 @@ format_line(struct line *l, enum log_level level, const struct log_id *id, const
 	put(l, "\n");
 }
 
+static void
+write_line(const struct line *l)
+{
+	for (size_t off = 0; off < l->len;) {
+		ssize_t w = write(STDERR_FILENO, l->data + off, l->len - off);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			break; /* nobody listens: the line is lost, the gateway is not */
+		off += (size_t)w;
+	}
+}
+
 void
 log_write(enum log_level level, const struct log_id *id, const char *fmt, ...)
 {
 	char sentence[SENTENCE_MAX];
-	struct line l = {.len = 0};
+	char when[40];
+	struct line l; /* only what is used of it is written */
 	int saved = errno;
 	va_list ap;
 	int n;
@@ -148,16 +209,13 @@ log_write(enum log_level level, const struct log_id *id, const char *fmt, ...)
 	va_end(ap);
 	if (n >= (int)sizeof(sentence))
 		memcpy(sentence + sizeof(sentence) - 4, "...", 4);
-	format_line(&l, level, id, n < 0 ? fmt : sentence);
-	for (size_t off = 0; off < l.len;) {
-		ssize_t w = write(STDERR_FILENO, l.data + off, l.len - off);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			break; /* nobody listens: the line is lost, the gateway is not */
-		off += (size_t)w;
-	}
+	stamp(when, sizeof(when));
+	l.len = 0;
+	if (as_json)
+		put(&l, "{\"time\":\"");
+	put(&l, when);
+	(as_json ? format_json : format_text)(&l, level, id, n < 0 ? fmt : sentence);
+	write_line(&l);
 	errno = saved;
 }
 
