@@ -65,6 +65,8 @@ km_kernel_unlaunch(struct km_kernel *k)
 	km_kernel_stop_timer(&k->ask);
 	wire_client_free(k->client); /* drops the requests */
 	k->info = k->interrupt = k->shutdown = k->exec = NULL;
+	mem_free(k->assign);
+	k->assign = NULL;
 	k->client = NULL;
 	if (k->job != NULL)
 		k->cfg.launcher->ops->free(k->job);

@@ -8,6 +8,8 @@
 #include "wire/base/loop.h"
 #include "wire/client.h"
 
+struct km_assign;
+
 struct km_kernel {
 	struct log_id id;
 	enum km_kstate state;
@@ -25,6 +27,7 @@ struct km_kernel {
 	struct wire_req *interrupt; /* interrupt_request, likewise */
 	struct wire_req *shutdown;  /* shutdown_request, likewise */
 	struct wire_req *exec;      /* execute_request, likewise */
+	struct km_assign *assign;   /* kernelbridge_assign_request, likewise */
 	struct wire_req_ops exec_ops;
 	void *exec_arg;
 	bool

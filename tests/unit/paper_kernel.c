@@ -53,6 +53,16 @@ paper_ready(struct km_kernel *k)
 	k->ops.ready(k->arg);
 }
 
+void
+paper_assigned(struct km_kernel *k, int status, const char *why)
+{
+	km_assigned_fn *fn = k->assigned;
+
+	assert(fn != NULL);
+	k->assigned = NULL;
+	fn(k->assign_arg, status, why);
+}
+
 static void
 deliver(struct km_kernel *k, const char *type, json_t *content, json_t *metadata, bool reply)
 {
@@ -120,6 +130,16 @@ paper_finish(struct km_kernel *k, const char *status)
 	paper_done(k, 0);
 }
 
+static bool
+is_there(const struct km_kernel *k)
+{
+	const struct list *it = paper_kernels.next;
+
+	while (it != &paper_kernels && it != &k->node)
+		it = it->next;
+	return it != &paper_kernels;
+}
+
 void
 paper_die(struct km_kernel *k, const char *why)
 {
@@ -129,6 +149,11 @@ paper_die(struct km_kernel *k, const char *why)
 		set_state(k, KM_STOPPING);
 	if (k->in_flight)
 		paper_done(k, -EPIPE);
+	if (k->assigned != NULL) {
+		paper_assigned(k, -EIO, "the kernel is gone");
+		if (!is_there(k))
+			return;
+	}
 	set_state(k, KM_DEAD);
 	k->ops.died(k->arg, started, why);
 }
@@ -147,6 +172,10 @@ obey(struct km_kernel *k)
 		paper_die(k, "signal 9");
 		return true;
 	case KM_READY:
+		if (k->assigned == NULL)
+			return false;
+		paper_assigned(k, 0, "");
+		return true;
 	case KM_DEAD:
 	case KM_KSTATE_N:
 	default:
@@ -216,6 +245,20 @@ km_kernel_kill(struct km_kernel *k)
 	k->kills_n++;
 	if (k->state == KM_STARTING || k->state == KM_READY || k->state == KM_BUSY)
 		set_state(k, KM_STOPPING);
+}
+
+void
+km_kernel_assign(struct km_kernel *k, const char *cwd, json_t *env, km_assigned_fn *fn,
+                 void *arg)
+{
+	assert(k->state != KM_STARTING && !k->in_flight && k->assigned == NULL);
+	k->assigns_n++;
+	k->assigned = fn;
+	k->assign_arg = arg;
+	(void)snprintf(k->cwd, sizeof(k->cwd), "%s", cwd);
+	if (k->env == NULL)
+		k->env = json_object();
+	(void)json_object_update(k->env, env);
 }
 
 struct wire_req *

@@ -27,7 +27,7 @@ struct km_kernel {
 	void *exec_arg;
 	json_t *content;  /* of the last execute_request */
 	json_t *metadata; /* of it, or NULL */
-	json_t *env;      /* given at the start, or NULL */
+	json_t *env;      /* given at the start or assigned since, or NULL */
 	char cwd[4096];
 	char input[64];      /* last answer to input */
 	unsigned executes_n; /* how often it was asked to do that */
@@ -36,6 +36,9 @@ struct km_kernel {
 	unsigned stops_n;
 	unsigned inputs_n;
 	bool paused;
+	km_assigned_fn *assigned; /* km_kernel_assign() is not answered */
+	void *assign_arg;
+	unsigned assigns_n;
 	int exit_code; /* -1, or what the test sets before paper_die() */
 };
 
@@ -51,6 +54,8 @@ unsigned paper_count(void);
 
 /* It answers. */
 void paper_ready(struct km_kernel *k);
+/* It answers km_kernel_assign(): status 0, or -EIO with why.  k may be gone afterwards. */
+void paper_assigned(struct km_kernel *k, int status, const char *why);
 /* A message of the execution in flight; content and metadata are taken, metadata may be NULL. */
 void paper_say(struct km_kernel *k, const char *type, json_t *content, json_t *metadata);
 /* stream on stdout; execute_input with count. */
@@ -64,8 +69,8 @@ void paper_done(struct km_kernel *k, int status);
 void paper_finish(struct km_kernel *k, const char *status);
 /* Its process ended.  It is freed by its owner. */
 void paper_die(struct km_kernel *k, const char *why);
-/* Every kernel does what it was asked: gets ready, completes what is in flight, dies if it
- * was told to. Returns true if any had something to do. */
+/* Every kernel does what it was asked: gets ready, is assigned, completes what is in flight, dies
+ * if it was told to. Returns true if any had something to do. */
 bool paper_obey(void);
 
 #endif /* TESTS_PAPER_KERNEL_H */
