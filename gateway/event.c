@@ -7,7 +7,7 @@ static const char *const event_names[GW_EV_N] = {
     [GW_EV_ACCEPTED] = "accepted", [GW_EV_STARTED] = "started", [GW_EV_STDOUT] = "stdout",
     [GW_EV_STDERR] = "stderr",     [GW_EV_DISPLAY] = "display", [GW_EV_UPDATE] = "update",
     [GW_EV_CLEAR] = "clear",       [GW_EV_RESULT] = "result",   [GW_EV_ERROR] = "error",
-    [GW_EV_INPUT] = "input",       [GW_EV_DONE] = "done",
+    [GW_EV_INPUT] = "input",       [GW_EV_CUT] = "cut",         [GW_EV_DONE] = "done",
 };
 
 static const char *const done_names[GW_DONE_N] = {

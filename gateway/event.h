@@ -24,6 +24,7 @@ enum gw_event_kind {
 	GW_EV_RESULT,   /* bundle, metadata, count */
 	GW_EV_ERROR,    /* name, text, traceback, plain */
 	GW_EV_INPUT,    /* text is the prompt; flag: do not echo */
+	GW_EV_CUT,      /* output is missing here: cut_bytes, cut_messages; text: a line on it */
 	GW_EV_DONE,     /* how, count, elapsed_ms, text says why where how alone does not */
 	GW_EV_N
 };
@@ -46,6 +47,8 @@ struct gw_event {
 	uint64_t seq;  /* 1, 2, ... within its execution */
 	int64_t count; /* the kernel's execution_count */
 	uint64_t elapsed_ms;
+	uint64_t cut_bytes;
+	uint64_t cut_messages;
 	bool flag;
 	const char *id;         /* display id */
 	const char *name;       /* exception class */

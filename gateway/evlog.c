@@ -6,35 +6,40 @@
 #include "gateway/metrics.h"
 #include "wire/base/mem.h"
 
-struct record {
-	struct list node;
+struct gw_evrec {
 	struct gw_event ev; /* its pointers are owned by the record */
 	char *text;
 	size_t text_cap;
 	size_t bytes; /* counted in the log */
+	uint64_t end; /* the log's total when this was the newest */
 	char *id, *name;
 };
 
-static struct record *
-record_of(struct list *node)
+static struct gw_evrec *
+newest(const struct gw_evlog *l)
 {
-	return list_entry(node, struct record, node);
+	return l->n > 0 ? l->rec[l->head + l->n - 1] : NULL;
 }
 
 static void
-count_bytes(struct gw_evlog *l, struct record *r, size_t more)
+count_bytes(struct gw_evlog *l, struct gw_evrec *r, size_t more)
 {
 	r->bytes += more;
 	l->bytes += more;
+	l->total += more;
+	r->end = l->total;
 	gw_metric[GW_M_EVENTS_BYTES] += (int64_t)more;
 }
 
 static void
-record_free(struct gw_evlog *l, struct record *r)
+free_oldest(struct gw_evlog *l)
 {
+	struct gw_evrec *r = l->rec[l->head];
+
+	l->head++;
+	l->n--;
 	l->bytes -= r->bytes;
 	gw_metric[GW_M_EVENTS_BYTES] -= (int64_t)r->bytes;
-	list_del(&r->node);
 	json_decref(r->ev.bundle);
 	json_decref(r->ev.metadata);
 	json_decref(r->ev.traceback);
@@ -46,7 +51,7 @@ record_free(struct gw_evlog *l, struct record *r)
 }
 
 static void
-text_append(struct gw_evlog *l, struct record *r, const char *ptr, size_t len)
+text_append(struct gw_evlog *l, struct gw_evrec *r, const char *ptr, size_t len)
 {
 	size_t need = r->ev.text.len + len + 1;
 
@@ -62,32 +67,50 @@ text_append(struct gw_evlog *l, struct record *r, const char *ptr, size_t len)
 	count_bytes(l, r, len);
 }
 
-/* About what the JSON value takes, without serialising it: strings dominate. */
+/* About what the JSON value takes in memory (jansson 2.14), without serialising it. */
 static size_t
 json_bytes(const json_t *v)
 {
 	const char *key;
 	json_t *item;
 	size_t i;
-	size_t sum = 16;
+	size_t sum = v != NULL ? 48 : 0;
 
 	if (json_is_string(v))
 		return sum + json_string_length(v);
 	if (json_is_array(v)) {
+		sum += 64;
 		json_array_foreach (v, i, item)
-			sum += json_bytes(item);
+			sum += 8 + json_bytes(item);
 	} else if (json_is_object(v)) {
+		sum += 192;
 		json_object_foreach ((json_t *)(uintptr_t)v, key, item)
-			sum += strlen(key) + json_bytes(item);
+			sum += 64 + strlen(key) + json_bytes(item);
 	}
 	return sum;
 }
 
 static void
+make_room(struct gw_evlog *l)
+{
+	if (l->head + l->n < l->cap)
+		return;
+	if (l->head > l->n) {
+		memcpy(l->rec, l->rec + l->head, l->n * sizeof(*l->rec));
+		l->head = 0;
+		return;
+	}
+	l->cap = l->cap > 0 ? 2 * l->cap : 8;
+	l->rec = mem_realloc(l->rec, l->cap * sizeof(*l->rec));
+}
+
+static void
 add_record(struct gw_evlog *l, const struct gw_event *ev, const char *text, size_t len)
 {
-	struct record *r = mem_new(sizeof(*r));
+	struct gw_evrec *r = mem_new(sizeof(*r));
 
+	make_room(l);
+	l->rec[l->head + l->n++] = r;
 	r->ev = *ev;
 	r->ev.seq = ++l->last_seq;
 	r->ev.text = (struct wire_slice){NULL, 0};
@@ -97,7 +120,6 @@ add_record(struct gw_evlog *l, const struct gw_event *ev, const char *text, size
 	json_incref(r->ev.metadata);
 	json_incref(r->ev.traceback);
 	json_incref(r->ev.plain);
-	list_add_before(&l->records, &r->node);
 	count_bytes(l, r,
 	            sizeof(*r) + json_bytes(ev->bundle) + json_bytes(ev->metadata) +
 	                json_bytes(ev->traceback) + json_bytes(ev->plain));
@@ -117,15 +139,13 @@ cut(const char *text, size_t len, size_t max)
 	return n;
 }
 
-static struct record *
+static struct gw_evrec *
 last_growing(struct gw_evlog *l, const struct gw_event *ev, uint64_t read_seq)
 {
-	struct record *r;
+	struct gw_evrec *r = newest(l);
 
-	if (list_empty(&l->records))
-		return NULL;
-	r = record_of(l->records.prev);
-	if (r->ev.kind != ev->kind || r->ev.seq <= read_seq || r->ev.text.len >= GW_EVLOG_PIECE)
+	if (r == NULL || r->ev.kind != ev->kind || r->ev.seq <= read_seq ||
+	    r->ev.text.len >= GW_EVLOG_PIECE)
 		return NULL;
 	return r;
 }
@@ -134,14 +154,16 @@ void
 gw_evlog_init(struct gw_evlog *l)
 {
 	*l = (struct gw_evlog){0};
-	list_init(&l->records);
 }
 
 void
 gw_evlog_fini(struct gw_evlog *l)
 {
-	while (!list_empty(&l->records))
-		record_free(l, record_of(l->records.next));
+	while (l->n > 0)
+		free_oldest(l);
+	mem_free(l->rec);
+	l->rec = NULL;
+	l->cap = l->head = 0;
 }
 
 void
@@ -149,7 +171,7 @@ gw_evlog_append(struct gw_evlog *l, const struct gw_event *ev, uint64_t read_seq
 {
 	const char *text = ev->text.ptr;
 	size_t left = ev->text.len;
-	struct record *r;
+	struct gw_evrec *r;
 
 	if (ev->kind != GW_EV_STDOUT && ev->kind != GW_EV_STDERR) {
 		add_record(l, ev, text, left);
@@ -170,49 +192,44 @@ gw_evlog_append(struct gw_evlog *l, const struct gw_event *ev, uint64_t read_seq
 	}
 }
 
+/* Number of the last event that is gone. */
+static uint64_t
+gone_seq(const struct gw_evlog *l)
+{
+	return l->last_seq - l->n;
+}
+
 const struct gw_event *
 gw_evlog_after(const struct gw_evlog *l, uint64_t seq)
 {
-	struct list *it = l->records.prev;
+	uint64_t gone = gone_seq(l);
 
-	while (it != &l->records && record_of(it)->ev.seq > seq)
-		it = it->prev;
-	return it->next == &l->records ? NULL : &record_of(it->next)->ev;
+	if (seq >= l->last_seq || l->n == 0)
+		return NULL;
+	return &l->rec[l->head + (seq > gone ? seq - gone : 0)]->ev;
 }
 
 const struct gw_event *
 gw_evlog_next(const struct gw_evlog *l, const struct gw_event *ev)
 {
-	const struct record *r = list_entry(ev, struct record, ev);
-
-	return r->node.next == &l->records ? NULL : &record_of(r->node.next)->ev;
+	return gw_evlog_after(l, ev->seq);
 }
 
 size_t
 gw_evlog_bytes_after(const struct gw_evlog *l, uint64_t seq)
 {
-	const struct list *it = l->records.prev;
-	size_t sum = 0;
+	uint64_t gone = gone_seq(l);
 
-	while (it != &l->records) {
-		const struct record *r = list_entry(it, struct record, node);
-
-		if (r->ev.seq <= seq)
-			break;
-		sum += r->bytes;
-		it = it->prev;
-	}
-	return sum;
+	if (seq >= l->last_seq || l->n == 0)
+		return 0;
+	if (seq <= gone)
+		return l->bytes;
+	return (size_t)(l->total - l->rec[l->head + (seq - gone) - 1]->end);
 }
 
 void
 gw_evlog_trim(struct gw_evlog *l, uint64_t seq, size_t max)
 {
-	while (l->bytes > max && !list_empty(&l->records)) {
-		struct record *r = record_of(l->records.next);
-
-		if (r->ev.seq > seq)
-			return;
-		record_free(l, r);
-	}
+	while (l->bytes > max && l->n > 0 && gone_seq(l) < seq)
+		free_oldest(l);
 }

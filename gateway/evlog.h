@@ -2,7 +2,8 @@
  *
  * A log owns copies of its events.  Stream text longer than GW_EVLOG_PIECE is split, on
  * code-point boundaries, so no reader ever meets a larger piece; short pieces that nobody has
- * read yet are merged: that is the coalescing under load.
+ * read yet are merged: that is the coalescing under load.  Finding an event and counting what comes
+ * after it takes the same time however long the log is.
  */
 #ifndef GW_EVLOG_H
 #define GW_EVLOG_H
@@ -11,14 +12,17 @@
 #include <stdint.h>
 
 #include "gateway/event.h"
-#include "wire/base/list.h"
 
 #define GW_EVLOG_PIECE ((size_t)128 * 1024) /* bytes of stream text in one event, at most */
 
+struct gw_evrec;
+
 struct gw_evlog {
-	struct list records;
+	struct gw_evrec **rec; /* records rec[head..head + n), numbered without gaps */
+	size_t cap, head, n;
 	uint64_t last_seq; /* of the newest event, 0: none yet */
 	size_t bytes;      /* what the records hold, about */
+	uint64_t total;    /* the same of all that were ever there */
 };
 
 void gw_evlog_init(struct gw_evlog *l);

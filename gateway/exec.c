@@ -9,6 +9,7 @@
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/exec_around.h"
+#include "gateway/exec_cut.h"
 #include "gateway/exec_flush.h"
 #include "gateway/exec_msg.h"
 #include "gateway/files.h"
@@ -89,6 +90,25 @@ slowest_seq(const struct gw_exec *ex)
 	return seq;
 }
 
+size_t
+gw_exec_behind(const struct gw_exec *ex)
+{
+	return gw_evlog_bytes_after(&ex->log, slowest_seq(ex));
+}
+
+static void
+set_paused(struct gw_exec *ex, bool paused)
+{
+	if (paused == ex->paused)
+		return;
+	ex->paused = paused;
+	gw_metric[GW_M_KERNELS_PAUSED] += paused ? 1 : -1;
+	if (paused)
+		km_kernel_pause(ex->kernel);
+	else
+		km_kernel_resume(ex->kernel);
+}
+
 /* Let the kernel wait when the slowest sink is far behind; let it go on when it caught up.  A run
  * that is being stopped gets more room: its end comes after what it has printed already, and it
  * would be killed for its client's slowness. */
@@ -104,21 +124,19 @@ balance(struct gw_exec *ex)
 		high += LAST_WORDS;
 	}
 	if ((ex->req == NULL && ex->mark == NULL) || (ex->ended && ex->late == NULL) ||
-	    (!ex->paused && ex->log.bytes <= high))
+	    (!ex->paused && ex->log.bytes <= high) || !km_kernel_waits(ex->kernel))
 		return;
-	behind = gw_evlog_bytes_after(&ex->log, slowest_seq(ex));
-	if (!ex->paused && behind > high) {
-		ex->paused = true;
-		km_kernel_pause(ex->kernel);
-	} else if (ex->paused && behind <= low) {
-		ex->paused = false;
-		km_kernel_resume(ex->kernel);
-	}
+	behind = gw_exec_behind(ex);
+	if (behind > high)
+		set_paused(ex, true);
+	else if (behind <= low)
+		set_paused(ex, false);
 }
 
 void
 gw_exec_append(struct gw_exec *ex, const struct gw_event *ev)
 {
+	gw_exec_cut_mark(ex);
 	gw_evlog_append(&ex->log, ev, ex->read_seq);
 	balance(ex);
 	loop_task_post(&ex->pump);
@@ -175,6 +193,7 @@ on_pump(void *arg)
 	while ((s = hungry(ex)) != NULL) /* the list may change in between */
 		feed(ex, s);
 	gw_evlog_trim(&ex->log, slowest_seq(ex), ex->core->cfg->event_log_bytes);
+	gw_exec_cut_balance(ex);
 	balance(ex);
 }
 
@@ -222,13 +241,12 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 	}
 	stop_timers(ex);
 	gw_exec_flush_fini(ex);
-	if (ex->paused)
-		km_kernel_resume(ex->kernel);
+	set_paused(ex, false);
 	if (ex->req != NULL)
 		km_kernel_forget(ex->kernel);
 	ex->req = NULL;
 	ex->kernel = NULL;
-	ex->paused = ex->input_waits = false;
+	ex->drops = ex->input_waits = false;
 	json_decref(ex->reply);
 	ex->reply = NULL;
 	ev.elapsed_ms = ex->started_ms > 0 ? now - ex->started_ms : 0;
@@ -442,9 +460,7 @@ gw_exec_ended(struct gw_exec *ex)
 {
 	ex->ended = true;
 	stop_timers(ex);
-	if (ex->paused)
-		km_kernel_resume(ex->kernel);
-	ex->paused = false;
+	set_paused(ex, false);
 }
 
 void
@@ -486,6 +502,7 @@ gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_exec
 	ex->ctx = ctx;
 	ex->id.kind = "exec";
 	wire_uuid(ex->id.id);
+	ex->ctx_id = ctx->id;
 	ex->code = mem_new(rq->code_len + 1);
 	memcpy(ex->code, rq->code, rq->code_len);
 	ex->code_len = rq->code_len;

@@ -72,6 +72,7 @@ struct gw_exec {
 	struct km_kernel *kernel; /* runs it, or NULL; borrowed */
 	struct wire_req *req;     /* in flight at kernel, or NULL */
 	struct log_id id;
+	struct log_id ctx_id; /* also when ctx is gone */
 	enum gw_exec_state state;
 	enum gw_done stop; /* STOPPING: what it will be */
 	char *code;
@@ -83,11 +84,16 @@ struct gw_exec {
 	enum gw_orphan orphan;
 	bool silent;
 	bool rich;
-	bool input_waits;     /* an input_request is unanswered */
-	bool paused;          /* the kernel waits for the sinks */
-	bool saw_error;       /* an ERROR event went out */
-	bool began;           /* the kernel works on the code: an interrupt reaches it */
-	bool cut;             /* max_output_bytes was passed: no more output */
+	bool input_waits;   /* an input_request is unanswered */
+	bool paused;        /* the kernel waits for the sinks */
+	bool saw_error;     /* an ERROR event went out */
+	bool began;         /* the kernel works on the code: an interrupt reaches it */
+	bool cut;           /* max_output_bytes was passed: no more output */
+	bool drops;         /* its sinks are too far behind: see exec_cut.h */
+	uint64_t cut_bytes; /* dropped since the last marker; messages likewise */
+	uint64_t cut_messages;
+	size_t older_bytes;   /* what sinks have not taken of its context's earlier runs */
+	bool in_line;         /* stderr is amid a line */
 	bool killed;          /* its kernel was, since it ignored the interrupt */
 	bool entered;         /* what surrounds the code was set: see exec_around.h */
 	bool ended;           /* the kernel is done with the code; what is left to do is ours */
@@ -143,8 +149,11 @@ void gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms);
  * or is being left, or nothing would tell when it can run the next one.  For context.c. */
 void gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why);
 
-/* Add ev to its log, from where its sinks get it.  For exec_msg.c. */
+/* Add ev to its log, from where its sinks get it, after the marker of what was cut before it.  For
+ * exec_msg.c. */
 void gw_exec_append(struct gw_exec *ex, const struct gw_event *ev);
+/* Bytes that its slowest sink has not taken; 0 where it has none.  For exec_cut.c. */
+size_t gw_exec_behind(const struct gw_exec *ex);
 
 /* Answer its INPUT event.  Returns 0, or -ENOENT if none waits. */
 int gw_exec_input(struct gw_exec *ex, const char *value, size_t len);

@@ -6,6 +6,7 @@
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/exec.h"
+#include "gateway/exec_cut.h"
 #include "wire/msg.h"
 
 static const char *
@@ -55,7 +56,7 @@ output(struct gw_exec *ex, const struct gw_event *ev, size_t bytes)
 	ex->cut = max > 0 && ex->output_bytes > max;
 	if (ex->cut)
 		gw_exec_stop(ex, GW_DONE_OVERRUN, ex->core->cfg->interrupt_grace_ms);
-	else
+	else if (!gw_exec_cut_drops(ex, bytes))
 		gw_exec_append(ex, ev);
 }
 
@@ -65,8 +66,11 @@ gw_exec_msg_stream(struct gw_exec *ex, const json_t *content, struct wire_slice 
 	bool err = strcmp(text_of(content, "name"), "stderr") == 0;
 	struct gw_event ev = {.kind = err ? GW_EV_STDERR : GW_EV_STDOUT, .text = text};
 
-	if (text.len > 0)
-		output(ex, &ev, text.len);
+	if (text.len == 0)
+		return;
+	output(ex, &ev, text.len);
+	if (err && !ex->drops)
+		ex->in_line = ((const char *)text.ptr)[text.len - 1] != '\n';
 }
 
 static void
@@ -110,8 +114,9 @@ gw_exec_msg_error(struct gw_exec *ex, const json_t *content, const json_t *metad
 
 	if (json_is_string(tb)) /* one string: jjava */
 		json_array_append(list, tb);
+	if (!ex->saw_error || !gw_exec_cut_drops(ex, ev.text.len))
+		gw_exec_append(ex, &ev);
 	ex->saw_error = true;
-	gw_exec_append(ex, &ev);
 	json_decref(list);
 }
 
@@ -139,7 +144,8 @@ clear(struct gw_exec *ex, const json_t *content)
 	struct gw_event ev = {.kind = GW_EV_CLEAR};
 
 	ev.flag = json_is_true(json_object_get(content, "wait"));
-	gw_exec_append(ex, &ev);
+	if (!gw_exec_cut_drops(ex, 0))
+		gw_exec_append(ex, &ev);
 }
 
 void

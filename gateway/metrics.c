@@ -30,6 +30,8 @@ static const struct {
 	[GW_M_KERNEL_STARTS]       = {"kernel_starts_total",       "counter", "Kernels launched"},
 	[GW_M_KERNEL_DEATHS]       = {"kernel_deaths_total",       "counter", "Kernel processes that ended"},
 	[GW_M_MESSAGES_DROPPED]    = {"messages_dropped_total",    "counter", "Kernel messages with a bad signature or bad bytes"},
+	[GW_M_OUTPUT_CUT]          = {"output_cut_bytes_total",    "counter", "Output that slow clients missed, of kernels that cannot wait"},
+	[GW_M_KERNELS_PAUSED]      = {"kernels_paused",            "gauge",   "Kernels that wait for a slow client"},
 	[GW_M_LATE_OUTPUT]         = {"late_output_total",         "counter", "Kernel outputs after their execution was done"},
 	[GW_M_EVENTS_BYTES]        = {"events_bytes",              "gauge",   "Bytes held in event logs"},
 };

@@ -25,6 +25,8 @@ enum gw_metric_id {
 	GW_M_KERNEL_STARTS,       /* counter */
 	GW_M_KERNEL_DEATHS,       /* counter */
 	GW_M_MESSAGES_DROPPED,    /* counter: bad signature or bytes */
+	GW_M_OUTPUT_CUT,          /* counter: bytes that slow clients missed */
+	GW_M_KERNELS_PAUSED,      /* gauge: they wait for a slow client */
 	GW_M_LATE_OUTPUT,         /* counter: output after its execution was done */
 	GW_M_EVENTS_BYTES,        /* gauge: held in event logs */
 	GW_M_N

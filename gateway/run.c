@@ -276,6 +276,8 @@ on_event(struct run *r, const json_t *ev)
 		on_error(r, ev);
 	else if (strcmp(kind, "input") == 0)
 		on_ask(r, ev);
+	else if (strcmp(kind, "cut") == 0)
+		say(r, "output is missing here", "it was not read in time");
 	else if (strcmp(kind, "done") == 0)
 		on_done(r, ev);
 }

@@ -417,6 +417,20 @@ km_kernel_interrupt(struct km_kernel *k)
 		k->interrupt = wire_client_request(k->client, &what, &ops, k);
 }
 
+bool
+km_kernel_waits(const struct km_kernel *k)
+{
+	return k->waits || k->cfg.spec->waits;
+}
+
+void
+km_kernel_set_waits(struct km_kernel *k)
+{
+	k->waits = true;
+	if (k->client != NULL)
+		wire_client_set_waits(k->client);
+}
+
 void
 km_kernel_pause(struct km_kernel *k)
 {

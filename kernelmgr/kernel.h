@@ -97,6 +97,11 @@ int km_kernel_input_reply(struct km_kernel *k, struct wire_req *r, const char *v
  * answered, done waits, up to a second: or it could hit the next execution. */
 void km_kernel_interrupt(struct km_kernel *k);
 
+/* True if it blocks while its output is not read, so that pausing it holds its code: as its
+ * kernelspec says, or since km_kernel_set_waits(). */
+bool km_kernel_waits(const struct km_kernel *k);
+/* Code that it ran made it so: from now on few of its messages are kept on this side. */
+void km_kernel_set_waits(struct km_kernel *k);
 /* Back-pressure: stop and go on reading its output. */
 void km_kernel_pause(struct km_kernel *k);
 void km_kernel_resume(struct km_kernel *k);

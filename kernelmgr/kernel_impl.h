@@ -47,6 +47,7 @@ struct km_kernel {
 	unsigned rung;              /* of the stop ladder */
 	uint64_t seen_n, drained_n; /* messages so far; and at the last look of drain */
 	bool paused;
+	bool waits;     /* whatever its kernelspec says */
 	char *language; /* NULL: no kernel_info_reply yet */
 	int exit_code;  /* -1: none */
 	char cause[KM_CAUSE_MAX];

@@ -286,3 +286,10 @@ wire_channel_resume(struct wire_channel *ch)
 	ch->paused = false;
 	look_again(ch);
 }
+
+void
+wire_channel_set_hwm(struct wire_channel *ch, int hwm)
+{
+	zsock_set_rcvhwm(ch->socket, hwm);
+	look_again(ch); /* setting an option handles what ZMQ_FD told of */
+}

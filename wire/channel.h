@@ -54,6 +54,9 @@ int wire_channel_send(struct wire_channel *ch, const struct wire_slice *frames, 
 void wire_channel_pause(struct wire_channel *ch);
 void wire_channel_resume(struct wire_channel *ch);
 
+/* Another receive mark, for what arrives from now on. */
+void wire_channel_set_hwm(struct wire_channel *ch, int hwm);
+
 /* Before the first channel and after the last: the ZMQ context with room for max_sockets.
  * wire_channel_term() asserts that every channel was freed. */
 int wire_channel_setup(int max_sockets);

@@ -580,6 +580,13 @@ wire_client_resume(struct wire_client *c)
 		wire_channel_resume(c->channels[WIRE_IOPUB]);
 }
 
+void
+wire_client_set_waits(struct wire_client *c)
+{
+	if (!c->closed)
+		wire_channel_set_hwm(c->channels[WIRE_IOPUB], WAITING_HWM);
+}
+
 bool
 wire_client_iopub_live(const struct wire_client *c)
 {

@@ -93,6 +93,9 @@ int wire_client_input_reply(struct wire_client *c, struct wire_req *r, const cha
 void wire_client_pause(struct wire_client *c);
 void wire_client_resume(struct wire_client *c);
 
+/* The kernel blocks from now on, as with kernel_waits. */
+void wire_client_set_waits(struct wire_client *c);
+
 /* True once any iopub message came: the subscription is proven live. */
 bool wire_client_iopub_live(const struct wire_client *c);
 

@@ -161,6 +161,7 @@ gw_daytona_frame(const struct gw_event *ev)
 	case GW_EV_STDOUT:
 		return frame("stdout", ev->text);
 	case GW_EV_STDERR:
+	case GW_EV_CUT:
 		return frame("stderr", ev->text);
 	case GW_EV_RESULT:
 		return rich_frame("result", ev);

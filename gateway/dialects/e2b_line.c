@@ -234,6 +234,7 @@ put_event(struct gw_e2b_line *l, const struct gw_event *ev, const char *now)
 		    (long long)ev->count);
 	case GW_EV_STDOUT:
 	case GW_EV_STDERR:
+	case GW_EV_CUT:
 		return put_stream(&l->out, ev, now);
 	case GW_EV_RESULT:
 	case GW_EV_DISPLAY:

@@ -119,6 +119,10 @@ gw_native_events_encode(struct buf *b, const char *execution, const struct gw_ev
 		return buf_printf(b, ",\"wait\":%s}", ev->flag ? "true" : "false");
 	case GW_EV_INPUT:
 		return append_input(b, ev);
+	case GW_EV_CUT:
+		return buf_printf(b, ",\"bytes\":%llu,\"messages\":%llu}",
+		                  (unsigned long long)ev->cut_bytes,
+		                  (unsigned long long)ev->cut_messages);
 	case GW_EV_DONE:
 		return append_done(b, ev);
 	case GW_EV_DISPLAY:

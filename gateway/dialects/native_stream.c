@@ -26,6 +26,7 @@ struct stream {
 	json_t *results;
 	json_t *error;
 	bool truncated[2];
+	uint64_t cut_bytes; /* of CUT events */
 };
 
 static void
@@ -162,6 +163,8 @@ summary(const struct stream *st, const struct gw_event *done)
 		                    json_stringn_nocheck(done->text.ptr, done->text.len));
 	if (st->truncated[0] || st->truncated[1])
 		json_object_set_new(o, "truncated", json_true());
+	if (st->cut_bytes > 0)
+		json_object_set_new(o, "cut_bytes", json_integer((json_int_t)st->cut_bytes));
 	return o;
 }
 
@@ -177,6 +180,9 @@ on_summary_event(struct gw_sink *sink, const struct gw_event *ev)
 		break;
 	case GW_EV_STDERR:
 		add_text(st, 1, ev->text);
+		break;
+	case GW_EV_CUT:
+		st->cut_bytes += ev->cut_bytes;
 		break;
 	case GW_EV_DISPLAY:
 	case GW_EV_RESULT:

@@ -93,6 +93,7 @@ put_event(struct run *r, const struct gw_event *ev)
 	case GW_EV_STDOUT:
 		return put_output(r, "stdout", ev->text);
 	case GW_EV_STDERR:
+	case GW_EV_CUT:
 		return put_output(r, "stderr", ev->text);
 	case GW_EV_RESULT:
 	case GW_EV_DISPLAY:

@@ -100,6 +100,7 @@ put_event(struct run *r, const struct gw_event *ev)
 	case GW_EV_STDOUT:
 		return gw_osb_shell_put(&r->sh, 1, ev->text.ptr, ev->text.len);
 	case GW_EV_STDERR:
+	case GW_EV_CUT:
 		return gw_osb_shell_put(&r->sh, 2, ev->text.ptr, ev->text.len);
 	case GW_EV_DISPLAY:
 	case GW_EV_UPDATE:

@@ -104,6 +104,10 @@ export class Output {
     this.#stream("stderr", text);
   }
 
+  _cut({ bytes }) {
+    this.#note(`${bytes} bytes of output were cut here, as they were not read in time`);
+  }
+
   _result({ bundle }) {
     this.#add("result", best(bundle));
   }

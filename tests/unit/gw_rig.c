@@ -56,7 +56,8 @@ rig_new(void)
 	write_spec(r->dir, "python3",
 	           "{\"argv\": [\"python3\", \"{connection_file}\"], "
 	           "\"display_name\": \"Python 3\", \"language\": \"python\", "
-	           "\"metadata\": {\"kernelbridge\": {\"env\": true}}}");
+	           "\"metadata\": {\"kernelbridge\": {\"env\": true, "
+	           "\"waits\": true}}}");
 	(void)snprintf(state, sizeof(state), "--state_dir=%s/state", r->dir);
 	(void)snprintf(prefix, sizeof(prefix), "--prefix=%s", r->dir);
 	paper_start_rc = 0;
@@ -210,6 +211,10 @@ write_details(struct tape *t, const struct gw_event *ev)
 	case GW_EV_STDOUT:
 	case GW_EV_STDERR:
 		write_text(t, ev);
+		break;
+	case GW_EV_CUT:
+		(void)buf_printf(&t->text, " %llu in %llu", (unsigned long long)ev->cut_bytes,
+		                 (unsigned long long)ev->cut_messages);
 		break;
 	case GW_EV_INPUT:
 		(void)buf_printf(&t->text, " %s%s", (const char *)ev->text.ptr,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernelmgr/spec.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 #include "wire/msg.h"
@@ -209,6 +210,7 @@ km_kernel_start(const struct km_kernel_config *cfg, const struct km_kernel_ops *
 	k->ops = *ops;
 	k->arg = arg;
 	k->spec = cfg->spec;
+	k->waits = cfg->spec->waits;
 	k->exit_code = -1;
 	k->env = json_deep_copy(cfg->env);
 	(void)snprintf(k->cwd, sizeof(k->cwd), "%s", cfg->cwd);
@@ -330,6 +332,18 @@ km_kernel_interrupt(struct km_kernel *k)
 {
 	if (k->state == KM_READY || k->state == KM_BUSY)
 		k->interrupts_n++;
+}
+
+bool
+km_kernel_waits(const struct km_kernel *k)
+{
+	return k->waits;
+}
+
+void
+km_kernel_set_waits(struct km_kernel *k)
+{
+	k->waits = true;
 }
 
 void
