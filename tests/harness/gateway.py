@@ -80,6 +80,7 @@ class Gateway:
             "--listen=127.0.0.1:0",
             f"--state_dir={state_dir}",
             f"--prefix={prefix()}",
+            *(f"--launcher={name}" for name in [os.environ.get("KBTEST_LAUNCHER")] if name),
             *args,
         ]
         with open(self.stderr_path, "wb") as stderr:
