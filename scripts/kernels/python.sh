@@ -28,7 +28,21 @@ install_python() {
 		   "version": "@VERSION@",
 		   "env": true,
 		   "waits": true,
-		   "stdin_eof": true
+		   "stdin_eof": true,
+		   "assign": true,
+		   "zygote": ["@PREFIX@/venv/bin/python", "-P", "-m", "kernelbridge_kernel.zygote"],
+		   "start_env": [
+		    "PYTHONASYNCIODEBUG", "PYTHONCASEOK", "PYTHONCOERCECLOCALE", "PYTHONDEBUG", "PYTHONDEVMODE",
+		    "PYTHONDONTWRITEBYTECODE", "PYTHONDUMPREFS*", "PYTHONEXECUTABLE", "PYTHONFAULTHANDLER",
+		    "PYTHONHASHSEED", "PYTHONHOME", "PYTHONINSPECT", "PYTHONINTMAXSTRDIGITS",
+		    "PYTHONIOENCODING", "PYTHONMALLOC*", "PYTHONNODEBUGRANGES", "PYTHONNOUSERSITE",
+		    "PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONPROFILEIMPORTTIME",
+		    "PYTHONPYCACHEPREFIX", "PYTHONSAFEPATH", "PYTHONTRACEMALLOC", "PYTHONTZPATH",
+		    "PYTHONUSERBASE", "PYTHONUTF8", "PYTHONVERBOSE", "PYTHONWARN*",
+		    "LANG", "LANGUAGE", "LC_*", "LD_*", "MALLOC_*", "GLIBC_TUNABLES",
+		    "OMP_*", "GOMP_*", "KMP_*", "OPENBLAS_*", "GOTO_NUM_THREADS", "MKL_*", "BLIS_*", "NUMEXPR_*",
+		    "MPLBACKEND", "MPLCONFIGDIR", "MATPLOTLIBRC", "NPY_*", "NUMPY_*", "PANDAS_*", "PYZMQ_*"
+		   ]
 		  }
 		 }
 		}

@@ -15,11 +15,7 @@ from kernelbridge_kernel.lazy import defer_jupyter_client  # noqa: E402
 
 defer_jupyter_client()
 
-from kernelbridge_kernel.app import KernelApp  # noqa: E402
+from kernelbridge_kernel.app import run  # noqa: E402
 
 if __name__ == "__main__":
-    app = KernelApp.instance()
-    app.initialize()
-    gc.freeze()
-    gc.enable()
-    app.start()
+    run(sys.argv[1:])

@@ -1,5 +1,6 @@
 """The kernel's start: ipykernel's application without what a gateway's kernel does not need."""
 
+import gc
 import os
 import sys
 
@@ -7,7 +8,7 @@ import zmq
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.profiledir import ProfileDir
 from tornado.ioloop import IOLoop
-from traitlets import Bool, DottedObjectName, Type, default, observe
+from traitlets import Any, Bool, DottedObjectName, Type, default, observe
 
 from . import lastwords, wire
 from .iopub import IOPub
@@ -42,6 +43,11 @@ class KernelApp(IPKernelApp):
     kernel_class = Type(IPythonKernel, klass="ipykernel.kernelbase.Kernel").tag(config=True)
     outstream_class = DottedObjectName("kernelbridge_kernel.streams.Stream").tag(config=True)
     add_ipython_dir_to_sys_path = Bool(False)
+    blocking_class = Any()  # for clients: its import is half of jupyter_client
+
+    @default("parent_handle")
+    def _default_parent_handle(self):
+        return int(os.environ.get("JPY_PARENT_PID") or 0)
 
     @default("ipython_dir")
     def _default_ipython_dir(self):
@@ -113,3 +119,12 @@ class KernelApp(IPKernelApp):
         self.iopub_thread = IOPub(socket, self.session)
         self.iopub_thread.start()
         self.iopub_socket = self.iopub_thread.background_socket
+
+
+def run(argv: list[str]):
+    """Run one kernel with these arguments. Garbage collection is off until it has started."""
+    app = KernelApp.instance()
+    app.initialize(argv)
+    gc.freeze()
+    gc.enable()
+    app.start()

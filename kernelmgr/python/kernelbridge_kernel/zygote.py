@@ -1,0 +1,162 @@
+"""`python -P -m kernelbridge_kernel.zygote [MODULE...]`: fork kernels on request.
+
+Loads what a kernel has loaded after its first cells, then the MODULEs (those that are installed),
+says {"ready": true} on descriptor 3 and forks a kernel for each request that comes there; the packets
+are those of kernelmgr/launch_zygote.h. Ends when descriptor 3 reaches its end.
+
+What all kernels of one zygote share: the hash seed (of str and bytes) and the address-space layout.
+A set of strings has the same order in each of them, as with a fixed PYTHONHASHSEED; those who must not
+learn each other's seed need a zygote each. All else that a program can see is made anew: reborn.py.
+"""
+
+import gc
+import sys
+
+if not sys.flags.safe_path:
+    del sys.path[0]
+
+gc.disable()
+
+import json  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
+import socket  # noqa: E402
+from typing import Any, NamedTuple  # noqa: E402
+
+from kernelbridge_kernel import preload, reborn  # noqa: E402
+from kernelbridge_kernel.app import run  # noqa: E402
+
+SOCKET = 3
+_MOST = 4 << 20  # bytes of a request; an environment that execve(2) takes is smaller
+
+
+class Request(NamedTuple):
+    """A kernel to fork; `env` is its whole environment, `out` the descriptor for its output."""
+
+    connection_file: str
+    kernel_id: str
+    cwd: str
+    env: dict[str, str]
+    out: int
+
+
+class Refused(Exception):
+    """A request that cannot be done. The text says why."""
+
+
+def serve(sock: socket.socket, block: reborn.StartBlock) -> Request | None:
+    """Answer requests until the socket's end: returns None. Returns a Request in each kernel."""
+    _send(sock, {"ready": True})
+    while True:
+        data, fds, flags, _ = socket.recv_fds(sock, _MOST, 4)
+        if not data:
+            return None
+        n = _number(data)
+        try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise Refused("the request is too large")
+            request = _parse(data, fds)
+            pid = _fork(request, block)
+            if pid == 0:
+                sock.detach()  # its descriptor is closed, the number may be another's
+                return request
+            answer: dict[str, Any] = {"pid": pid}
+        except (Refused, OSError) as err:
+            answer = {"error": str(err)}
+        for fd in fds:
+            os.close(fd)
+        if n is not None:
+            _send(sock, {"n": n, **answer})
+        else:
+            print(f"zygote: a request without n: {answer}", file=sys.stderr, flush=True)
+
+
+def _send(sock, packet):
+    sock.send(json.dumps(packet).encode())
+
+
+def _number(data: bytes) -> int | None:
+    """Return the request's `n`, also where the rest of it is malformed."""
+    found = re.search(rb'"n"\s*:\s*(\d{1,18})\b', data)
+    return int(found[1]) if found else None
+
+
+def _parse(data: bytes, fds: list[int]) -> Request:
+    """Raises Refused."""
+    try:
+        packet = json.loads(data)
+        env = packet["env"]
+        texts = [packet[key] for key in ("connection_file", "kernel_id", "cwd")]
+        pairs = list(env.items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
+        raise Refused(f"malformed request: {type(err).__name__}: {err}") from None
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise Refused("malformed request: connection_file, kernel_id and cwd must be strings")
+    for name, value in pairs:
+        if not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+            raise Refused(f"malformed request: environment variable {name!r}")
+    if len(fds) != 1:
+        raise Refused(f"malformed request: {len(fds)} descriptors, not one")
+    return Request(*texts, env, fds[0])
+
+
+def _fork(request: Request, block: reborn.StartBlock) -> int:
+    """Fork twice. Returns the kernel's pid; and 0 in the kernel, which is then a session of its own
+    with its descriptors, folder and environment. Raises OSError or Refused."""
+    reading, writing = os.pipe()
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    if child == 0:
+        _fork_again(request, block, writing)
+        return 0
+    os.close(writing)
+    try:
+        os.waitpid(child, 0)
+        said = os.read(reading, 4096)
+    finally:
+        os.close(reading)
+    if not said.startswith(b"pid "):
+        raise Refused(said.decode(errors="replace") or "the kernel ended before it began")
+    return int(said[4:])
+
+
+def _fork_again(request, block, pipe):
+    """In the process between: fork the kernel and end. Returns in the kernel only."""
+    try:
+        block.mark(request.kernel_id)
+        between = os.getpid()
+        if os.fork() != 0:
+            os._exit(0)
+        os.setsid()
+        reborn.become(request, keep=pipe)
+        os.write(pipe, b"pid %d" % os.getpid())
+        os.close(pipe)
+        reborn.renew()
+        while os.getppid() == between:
+            os.sched_yield()
+    except BaseException as err:
+        os.write(pipe, f"{type(err).__name__}: {err}".encode(errors="replace")[:4096])
+        os._exit(1)
+
+
+def main() -> Request | None:
+    """Load and serve. As serve()."""
+    sock = socket.socket(fileno=SOCKET)
+    block = reborn.StartBlock()
+    preload.load(sys.argv[1:])
+    gc.collect()
+    gc.freeze()
+    threads = os.listdir("/proc/self/task")
+    if len(threads) != 1:
+        raise SystemExit(f"zygote: {len(threads)} threads after loading; it must have one to fork")
+    return serve(sock, block)
+
+
+if __name__ == "__main__":
+    kernel = main()
+    if kernel is not None:
+        run(["-f", kernel.connection_file])
