@@ -1,8 +1,4 @@
-/* gateway/context.c - see gateway/context.h.
- *
- * A seat ties one kernel to its context.  When the context leaves it (deletion, restart), the seat
- * stays with the core until the process is reaped, so no kernel is ever forgotten.
- */
+/* gateway/context.c - see gateway/context.h. */
 #include "gateway/context.h"
 
 #include <assert.h>
@@ -16,42 +12,22 @@
 #include "gateway/files.h"
 #include "gateway/language.h"
 #include "gateway/metrics.h"
-#include "gateway/rundir.h"
+#include "gateway/pool.h"
 #include "gateway/sandbox.h"
+#include "gateway/seat.h"
 #include "kernelmgr/kernel.h"
 #include "kernelmgr/spec.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 #include "wire/msg.h"
 
-struct gw_seat {
-	struct list node;   /* in the core */
-	struct gw_ctx *ctx; /* NULL: it left */
-	struct km_spec *spec;
-	struct km_kernel *kernel;
-	struct gw_home *home; /* held: its working directory may be there */
-};
+/* More than this in variables: the launcher judges whether a process can have them. */
+#define LATE_ENV_BYTES 65536
 
 static struct gw_exec *
 first(const struct gw_ctx *c)
 {
 	return list_empty(&c->queue) ? NULL : list_entry(c->queue.next, struct gw_exec, node);
-}
-
-struct gw_seat *
-gw_seat_at(struct list *node)
-{
-	return list_entry(node, struct gw_seat, node);
-}
-
-void
-gw_seat_free(struct gw_seat *seat)
-{
-	km_kernel_free(seat->kernel);
-	km_spec_free(seat->spec);
-	list_del(&seat->node);
-	gw_home_release(seat->home);
-	mem_free(seat);
 }
 
 /* What a client calls a language, as the table does; lent. */
@@ -70,17 +46,6 @@ static bool
 is_very_default(const struct gw_ctx *c)
 {
 	return c->is_default && strcmp(c->language, canonical(c->core, NULL)) == 0;
-}
-
-/* The kernel may go; died frees the seat. */
-static void
-leave_seat(struct gw_ctx *c)
-{
-	if (c->seat == NULL)
-		return;
-	km_kernel_stop(c->seat->kernel);
-	c->seat->ctx = NULL;
-	c->seat = NULL;
 }
 
 static void
@@ -103,16 +68,13 @@ finish_all(struct gw_ctx *c, enum gw_done how, const char *why)
 		gw_exec_finish(ex, how, why);
 }
 
-/* --- the kernel's callbacks ------------------------------------------------------------- */
+/* --- its kernel --------------------------------------------------------------------------- */
 
 static void
 on_ready(void *arg)
 {
-	struct gw_seat *seat = arg;
-	struct gw_ctx *c = seat->ctx;
+	struct gw_ctx *c = arg;
 
-	if (c == NULL)
-		return;
 	c->provisional = false;
 	if (is_very_default(c) && strcmp(c->sandbox->id.id, GW_SANDBOX_DEFAULT) == 0)
 		c->core->warm = true;
@@ -122,40 +84,34 @@ on_ready(void *arg)
 static void
 on_died(void *arg, bool started, const char *why)
 {
-	struct gw_seat *seat = arg;
-	struct gw_ctx *c = seat->ctx;
-	struct gw_exec *ex = c != NULL ? first(c) : NULL;
-	int code = km_kernel_exit_code(seat->kernel);
+	struct gw_ctx *c = arg;
+	struct gw_exec *ex = first(c);
+	int code = km_kernel_exit_code(gw_seat_kernel(c->seat));
 	char text[2048];
 
-	gw_metric[GW_M_KERNEL_DEATHS]++;
 	if (started)
 		(void)snprintf(text, sizeof(text), "kernel died: %s", why);
 	else
 		(void)snprintf(text, sizeof(text), "kernel '%s' could not start: %s",
-		               seat->spec->name, why);
-	if (c != NULL) {
-		c->seat = NULL; /* before anything can ask for the next kernel */
-		log_warn(&c->id, "%s", text);
-		if (!started)
-			finish_all(c, GW_DONE_KERNEL_DIED, text);
-		else if (ex != NULL && ex->state == GW_EXEC_RUNNING && !ex->ended &&
-		         code >= 0 && c->row != NULL && c->row->exit_ends)
-			gw_exec_exited(ex, code);
-		else if (ex != NULL && ex->state != GW_EXEC_QUEUED)
-			gw_exec_finish(ex, GW_DONE_KERNEL_DIED, text);
-		loop_task_post(&c->next); /* who waits gets the next kernel */
-		if (!started)
-			tell_waits(c, -EIO, text);
-	}
-	gw_seat_free(seat);
+		               gw_seat_spec(c->seat)->name, why);
+	c->seat = NULL; /* before anything can ask for the next kernel */
+	log_warn(&c->id, "%s", text);
+	if (!started)
+		finish_all(c, GW_DONE_KERNEL_DIED, text);
+	else if (ex != NULL && ex->state == GW_EXEC_RUNNING && !ex->ended && code >= 0 &&
+	         c->row != NULL && c->row->exit_ends)
+		gw_exec_exited(ex, code);
+	else if (ex != NULL && ex->state != GW_EXEC_QUEUED)
+		gw_exec_finish(ex, GW_DONE_KERNEL_DIED, text);
+	loop_task_post(&c->next); /* who waits gets the next kernel */
+	if (!started)
+		tell_waits(c, -EIO, text);
 }
 
 static void
 on_stray(void *arg, const struct wire_msg *m)
 {
-	const struct gw_seat *seat = arg;
-	struct gw_exec *ex = seat->ctx != NULL ? first(seat->ctx) : NULL;
+	struct gw_exec *ex = first(arg);
 
 	if (ex != NULL && gw_exec_flush_late(ex, m))
 		return;
@@ -163,8 +119,11 @@ on_stray(void *arg, const struct wire_msg *m)
 		gw_metric[GW_M_LATE_OUTPUT]++;
 }
 
-static const struct km_kernel_ops kernel_ops = {
+static void on_refused(void *arg, const char *why);
+
+static const struct gw_seat_ops seat_ops = {
     .ready = on_ready,
+    .refused = on_refused,
     .died = on_died,
     .stray = on_stray,
 };
@@ -179,48 +138,90 @@ kernel_env(const struct gw_ctx *c)
 	return env;
 }
 
-static int
-start_kernel(struct gw_ctx *c, struct err *err)
+/* True if a kernel that runs already can have cwd and env: where a launch would fail, one must
+ * be tried, for its error. */
+static bool
+is_late(const char *cwd, json_t *env)
 {
-	struct gw_core *core = c->core;
-	struct gw_seat *seat = mem_new(sizeof(*seat));
-	json_t *env = kernel_env(c);
-	struct km_kernel_config cfg = {
-	    .lp = core->lp,
-	    .launcher = core->launcher,
-	    .run_dir = gw_rundir_path(core->rundir),
-	    .cwd = c->cwd,
-	    .env = env,
-	    .start_timeout_ms = core->cfg->start_timeout_ms,
-	    .stop_grace_ms = core->cfg->stop_grace_ms,
-	};
-	int rc;
+	size_t bytes = 0;
+	const char *name;
+	json_t *value;
+	struct err err;
 
-	list_init(&seat->node);
-	if (gw_core_kernels(core) >= 2 * core->cfg->max_contexts)
-		rc = err_set(err, -EBUSY, "too many kernels of deleted contexts still end");
-	else
-		rc = km_spec_find(core->specs, c->spec, &seat->spec, err);
-	cfg.spec = seat->spec;
-	if (rc == 0)
-		gw_language_adapt(c->row, seat->spec);
-	if (rc == 0)
-		rc = km_kernel_start(&cfg, &kernel_ops, seat, &seat->kernel, err);
-	json_decref(env);
-	if (rc != 0) {
-		gw_seat_free(seat);
+	json_object_foreach (env, name, value)
+		bytes += strlen(name) + json_string_length(value);
+	return bytes <= LATE_ENV_BYTES && gw_files_check_dir(cwd, &err) == 0;
+}
+
+/* A new kernel; spec is taken.  Those of the pool go first where there may be no more. */
+static int
+launch(struct gw_ctx *c, struct km_spec *spec, const json_t *env, struct err *err)
+{
+	const struct gw_seat_plan plan = {
+	    .spec = spec, .cwd = c->cwd, .env = env, .ops = &seat_ops, .holder = c};
+	int rc = gw_seat_new(c->core, &plan, &c->seat, err);
+
+	if (rc == -EBUSY && gw_pool_yield(c->core->pool))
+		rc = gw_seat_new(c->core, &plan, &c->seat, err);
+	if (rc != 0)
+		km_spec_free(spec);
+	return rc;
+}
+
+/* Get a kernel: from the pool if it has one and ahead, else a new one. */
+static int
+start_kernel(struct gw_ctx *c, bool ahead, struct err *err)
+{
+	struct km_spec *spec = NULL;
+	json_t *env;
+	int rc = km_spec_find(c->core->specs, c->spec, &spec, err);
+
+	if (rc != 0)
 		return rc;
+	gw_language_adapt(c->row, spec);
+	env = kernel_env(c);
+	if (ahead && is_late(c->cwd, env))
+		c->seat = gw_pool_take(c->core->pool, spec, env);
+	if (c->seat != NULL) {
+		km_spec_free(spec);
+		gw_seat_pass(c->seat, &seat_ops, c);
+		gw_seat_assign(c->seat, c->cwd, env);
+	} else {
+		rc = launch(c, spec, env, err);
 	}
-	gw_metric[GW_M_KERNEL_STARTS]++;
+	json_decref(env);
+	if (rc != 0)
+		return rc;
+	gw_seat_hold_home(c->seat, c->sandbox->folder);
 	c->starts++;
 	c->unasked = 0;
 	c->asked = 0;
 	c->surrounded = false;
-	seat->ctx = c;
-	seat->home = gw_home_hold(c->sandbox->folder);
-	c->seat = seat;
-	list_add_before(&core->seats, &seat->node);
 	return 0;
+}
+
+/* No kernel could be had: nobody waits for one any more. */
+static void
+give_up(struct gw_ctx *c, const char *why)
+{
+	finish_all(c, GW_DONE_KERNEL_DIED, why);
+	tell_waits(c, -EIO, why);
+}
+
+/* What the pool gave is lost; whoever asked for a kernel gets another. */
+static void
+on_refused(void *arg, const char *why)
+{
+	struct gw_ctx *c = arg;
+	struct err err;
+
+	c->seat = NULL;
+	log_warn(&c->id, "a kernel that was started ahead is lost, starting another: %s", why);
+	if (start_kernel(c, false, &err) == 0)
+		return;
+	log_warn(&c->id, "no kernel: %s", err.text);
+	give_up(c, err.text);
+	loop_task_post(&c->next); /* a provisional one goes */
 }
 
 /* The one place that decides what a context does next. */
@@ -228,6 +229,7 @@ static void
 on_next(void *arg)
 {
 	struct gw_ctx *c = arg;
+	struct km_kernel *k;
 	struct gw_exec *ex;
 	struct err err;
 
@@ -241,13 +243,13 @@ on_next(void *arg)
 	if (ex != NULL && ex->state != GW_EXEC_QUEUED)
 		return;
 	if (c->seat == NULL && (ex != NULL || !list_empty(&c->waits)) &&
-	    start_kernel(c, &err) != 0) {
-		finish_all(c, GW_DONE_KERNEL_DIED, err.text);
-		tell_waits(c, -EIO, err.text);
+	    start_kernel(c, true, &err) != 0) {
+		give_up(c, err.text);
 		return;
 	}
-	if (ex != NULL && km_kernel_state(c->seat->kernel) == KM_READY)
-		gw_exec_run(ex, c->seat->kernel);
+	k = gw_ctx_kernel(c);
+	if (ex != NULL && k != NULL && km_kernel_state(k) == KM_READY)
+		gw_exec_run(ex, k);
 }
 
 /* --- making and finding ----------------------------------------------------------------- */
@@ -308,7 +310,7 @@ gw_ctx_new(struct gw_sandbox *sb, const struct gw_ctx_request *rq, struct gw_ctx
 	c->hidden = rq->hidden;
 	c->row = row != NULL ? row : gw_language_of(sb->core->languages, spec);
 	km_spec_free(spec);
-	rc = start_kernel(c, err);
+	rc = start_kernel(c, true, err);
 	if (rc != 0) {
 		gw_ctx_free(c, err->text);
 		return rc;
@@ -379,7 +381,7 @@ void
 gw_ctx_free(struct gw_ctx *c, const char *why)
 {
 	finish_all(c, GW_DONE_ABORTED, why);
-	leave_seat(c);
+	gw_seat_leave(&c->seat);
 	tell_waits(c, -EIO, why);
 	loop_task_cancel(&c->next);
 	list_del(&c->node);
@@ -404,9 +406,9 @@ gw_ctx_restart(struct gw_ctx *c, struct err *err)
 	if (c->core->draining)
 		return err_set(err, -ECANCELED, "the gateway is stopping");
 	finish_all(c, GW_DONE_ABORTED, "context restarted");
-	leave_seat(c);
+	gw_seat_leave(&c->seat);
 	loop_task_post(&c->next); /* who waits is told also when this fails */
-	return start_kernel(c, err);
+	return start_kernel(c, true, err);
 }
 
 void
@@ -454,12 +456,7 @@ gw_ctx_dequeue(struct gw_ctx *c, struct gw_exec *ex)
 struct km_kernel *
 gw_ctx_kernel(const struct gw_ctx *c)
 {
-	enum km_kstate st;
-
-	if (c->seat == NULL)
-		return NULL;
-	st = km_kernel_state(c->seat->kernel);
-	return st == KM_READY || st == KM_BUSY ? c->seat->kernel : NULL;
+	return c->seat != NULL ? gw_seat_answering(c->seat) : NULL;
 }
 
 struct gw_exec *
@@ -479,7 +476,7 @@ gw_ctx_first(const struct gw_ctx *c)
 const char *
 gw_ctx_state(const struct gw_ctx *c)
 {
-	return c->seat == NULL ? "none" : km_kstate_name(km_kernel_state(c->seat->kernel));
+	return c->seat == NULL ? "none" : gw_seat_state(c->seat);
 }
 
 bool

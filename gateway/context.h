@@ -41,7 +41,7 @@ struct gw_ctx {
 	struct list node; /* in its sandbox */
 	struct gw_core *core;
 	struct gw_sandbox *sandbox;
-	struct gw_seat *seat;  /* the kernel and the way back from it; NULL: none runs */
+	struct gw_seat *seat;  /* its kernel; NULL: none runs */
 	struct list queue;     /* gw_exec: the first one runs */
 	struct list waits;     /* gw_ctx_wait */
 	struct loop_task next; /* look at the queue and the kernel at the end of the turn */
@@ -127,10 +127,6 @@ struct gw_exec *gw_ctx_running(const struct gw_ctx *c);
 struct gw_exec *gw_ctx_first(const struct gw_ctx *c);
 /* Its kernel if it answers, or NULL; borrowed. */
 struct km_kernel *gw_ctx_kernel(const struct gw_ctx *c);
-
-/* Kill and release a kernel that its context has left already.  For core.c, at the end. */
-void gw_seat_free(struct gw_seat *seat);
-struct gw_seat *gw_seat_at(struct list *node);
 
 /* For exec.c: put ex at the end of the queue; take it out (and start the next one). */
 void gw_ctx_enqueue(struct gw_ctx *c, struct gw_exec *ex);

@@ -217,7 +217,7 @@ on_reload(void *arg)
 		return;
 	}
 	a->cfg = cfg;
-	a->core->cfg = cfg;
+	gw_core_set_config(a->core, cfg);
 	setup_log(cfg);
 	if (old != a->first)
 		gw_config_free(old);

@@ -29,6 +29,10 @@ static const struct {
 	[GW_M_EXECUTIONS_KEPT]     = {"executions_kept",           "gauge",   "Finished executions kept for attach"},
 	[GW_M_KERNEL_STARTS]       = {"kernel_starts_total",       "counter", "Kernels launched"},
 	[GW_M_KERNEL_DEATHS]       = {"kernel_deaths_total",       "counter", "Kernel processes that ended"},
+	[GW_M_POOL_KERNELS]        = {"pool_kernels",              "gauge",   "Kernels that were started ahead and wait for a context"},
+	[GW_M_POOL_HITS]           = {"pool_hits_total",           "counter", "Contexts that got a kernel of the pool"},
+	[GW_M_POOL_MISSES]         = {"pool_misses_total",         "counter", "Contexts that could have, when the pool was empty"},
+	[GW_M_ZYGOTES]             = {"zygotes",                   "gauge",   "Processes that fork kernels"},
 	[GW_M_MESSAGES_DROPPED]    = {"messages_dropped_total",    "counter", "Kernel messages with a bad signature or bad bytes"},
 	[GW_M_OUTPUT_CUT]          = {"output_cut_bytes_total",    "counter", "Output that slow clients missed, of kernels that cannot wait"},
 	[GW_M_KERNELS_PAUSED]      = {"kernels_paused",            "gauge",   "Kernels that wait for a slow client"},
@@ -52,7 +56,8 @@ gw_metrics_print(struct buf *b)
 	for (unsigned i = 0; i < GW_DONE_N; i++)
 		(void)buf_printf(b, "kernelbridge_executions_total{how=\"%s\"} %lld\n",
 		                 gw_done_name((enum gw_done)i), (long long)gw_metric_done[i]);
-	(void)buf_printf(b, "# HELP kernelbridge_kernels Kernel processes by state\n"
+	(void)buf_printf(b, "# HELP kernelbridge_kernels Kernel processes by state, those that "
+	                    "wait in the pool included\n"
 	                    "# TYPE kernelbridge_kernels gauge\n");
 	for (unsigned i = 0; i < KM_DEAD; i++)
 		(void)buf_printf(b, "kernelbridge_kernels{state=\"%s\"} %u\n",

@@ -24,6 +24,10 @@ enum gw_metric_id {
 	GW_M_EXECUTIONS_KEPT,     /* gauge: finished, kept for attach */
 	GW_M_KERNEL_STARTS,       /* counter */
 	GW_M_KERNEL_DEATHS,       /* counter */
+	GW_M_POOL_KERNELS,        /* gauge: ready, waiting for a context */
+	GW_M_POOL_HITS,           /* counter: contexts that got one of them */
+	GW_M_POOL_MISSES,         /* counter: that could have, but none was there */
+	GW_M_ZYGOTES,             /* gauge */
 	GW_M_MESSAGES_DROPPED,    /* counter: bad signature or bytes */
 	GW_M_OUTPUT_CUT,          /* counter: bytes that slow clients missed */
 	GW_M_KERNELS_PAUSED,      /* gauge: they wait for a slow client */
