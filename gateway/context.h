@@ -61,6 +61,7 @@ struct gw_ctx {
 	json_int_t unasked;
 	json_int_t asked; /* what it counted when it last ran a client's code */
 	bool surrounded;  /* it has run code of ours since */
+	unsigned set_up;  /* starts, when the last kernel was: see exec_setup.h */
 };
 
 struct gw_ctx_request {

@@ -12,6 +12,7 @@
 #include "gateway/exec_cut.h"
 #include "gateway/exec_flush.h"
 #include "gateway/exec_msg.h"
+#include "gateway/exec_setup.h"
 #include "gateway/files.h"
 #include "gateway/metrics.h"
 #include "gateway/sink.h"
@@ -442,6 +443,15 @@ gw_exec_send(struct gw_exec *ex)
 }
 
 void
+gw_exec_enter(struct gw_exec *ex)
+{
+	if (gw_exec_around_needed(ex))
+		gw_exec_around_enter(ex);
+	else
+		gw_exec_send(ex);
+}
+
+void
 gw_exec_run(struct gw_exec *ex, struct km_kernel *k)
 {
 	set_state(ex, GW_EXEC_RUNNING);
@@ -449,10 +459,10 @@ gw_exec_run(struct gw_exec *ex, struct km_kernel *k)
 	ex->started_ms = loop_now_ms(ex->core->lp);
 	if (ex->timeout_ms > 0)
 		ex->timeout = loop_timer_new(ex->core->lp, ex->timeout_ms, on_timeout, ex);
-	if (gw_exec_around_needed(ex))
-		gw_exec_around_enter(ex);
+	if (gw_exec_setup_needed(ex))
+		gw_exec_setup(ex);
 	else
-		gw_exec_send(ex);
+		gw_exec_enter(ex);
 }
 
 void

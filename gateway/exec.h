@@ -128,6 +128,9 @@ int gw_exec_new(struct gw_ctx *ctx, const struct gw_exec_request *rq, struct gw_
 /* Send it to a ready kernel.  For context.c. */
 void gw_exec_run(struct gw_exec *ex, struct km_kernel *k);
 
+/* Its kernel is set up: send what surrounds its code, or the code.  For exec_setup.c. */
+void gw_exec_enter(struct gw_exec *ex);
+
 /* Send its code, once what surrounds it is set; the kernel is done with it, so that nothing
  * interrupts or pauses it any more; kill the kernel if it has not finished when the grace is
  * over.  For exec_around.c. */

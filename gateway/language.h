@@ -36,6 +36,7 @@ struct gw_language {
 	char *enter, *enter_each, *enter_cd;
 	char *leave, *leave_each, *leave_cd;
 	char *flush; /* code that prints {mark} */
+	char *setup; /* code that makes a kernel wait for its reader */
 };
 
 /* Open to language*.c only. */

@@ -45,6 +45,7 @@ static const struct key keys[] = {
 	{"leave_each",     T_CODE,   AT(leave_each),  NULL, NULL},
 	{"leave_cd",       T_CODE,   AT(leave_cd),    NULL, NULL},
 	{"flush",          T_CODE,   AT(flush),       NULL, NULL},
+	{"setup",          T_CODE,   AT(setup),       NULL, NULL},
 };
 /* clang-format on */
 
@@ -178,6 +179,7 @@ row_fini(struct gw_language *l)
 	mem_free(l->leave_each);
 	mem_free(l->leave_cd);
 	mem_free(l->flush);
+	mem_free(l->setup);
 }
 
 /* Each name and alias is good for one row only. */
