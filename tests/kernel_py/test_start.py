@@ -46,6 +46,13 @@ def test_home_is_not_touched_or_read(make_kernel, tmp_path):
     assert sorted(home.rglob("*")) == before
 
 
+def test_nothing_is_made_in_the_home(make_kernel):
+    kernel = make_kernel()
+    assert kernel.run("get_ipython().ipython_dir").result == repr(str(kernel.home / ".ipython"))
+    kernel.run("1/0")
+    assert list(kernel.home.rglob("*")) == []
+
+
 def test_home_that_cannot_be_written(make_kernel):
     kernel = make_kernel(env={"HOME": "/proc/nowhere", "XDG_CONFIG_HOME": "/proc/nowhere"})
     run = kernel.run("print('fine')")

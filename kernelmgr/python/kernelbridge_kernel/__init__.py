@@ -10,6 +10,7 @@ Started as `python -P -m kernelbridge_kernel -f CONNECTION_FILE`. One file, one 
     wire       JSON that is always valid UTF-8
     kernel     one execution: its environment variables, its interrupt, its end
     environ    set and restore variables exactly
+    assign     a directory and variables for a kernel that was started ahead
     shell      what IPython shows of an error, and how `exit` behaves
     plaintb    a traceback as CPython prints it
     warm       what first cells load and compute, done ahead

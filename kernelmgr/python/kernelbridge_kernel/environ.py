@@ -13,8 +13,7 @@ def applied(variables: dict[str, str]):
 
     Raises ValueError for a name or value that no environment can hold; nothing is changed then.
     """
-    for name, value in variables.items():
-        _check(name, value)
+    check(variables)
     before = {name: _environ.get(name) for name in variables}
     try:
         _environ.update(variables)
@@ -27,9 +26,11 @@ def applied(variables: dict[str, str]):
                 _environ[name] = value
 
 
-def _check(name, value):
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise ValueError(f"environment variable {name!r}: name and value must be strings")
-    if not name or "=" in name or "\0" in name or "\0" in value:
-        raise ValueError(f"environment variable {name!r}: not a valid name or value")
-    os.fsencode(name), os.fsencode(value)
+def check(variables: dict[str, str]):
+    """Raises ValueError for a name or value that no environment can hold."""
+    for name, value in variables.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ValueError(f"environment variable {name!r}: name and value must be strings")
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise ValueError(f"environment variable {name!r}: not a valid name or value")
+        os.fsencode(name), os.fsencode(value)

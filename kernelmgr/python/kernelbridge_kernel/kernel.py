@@ -6,11 +6,12 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
+from functools import partial
 
 from ipykernel.ipkernel import IPythonKernel as StockKernel
 from traitlets import Float, Type
 
-from . import directory, environ, plaintb, request
+from . import assign, directory, environ, plaintb, request
 from .capture import CStdio
 from .compiler import Compiler
 from .pictures import Pictures
@@ -40,6 +41,7 @@ class IPythonKernel(StockKernel):
     def __init__(self, **kwargs):
         with _no_debugger():
             super().__init__(**kwargs)
+        self.shell_handlers[assign.REQUEST] = partial(assign.answer, self)
         self._stdio = CStdio()
         self._pictures = Pictures(lambda: self.rich)
         self._interrupted = False  # before the code of the request at hand began

@@ -19,16 +19,22 @@ def wishes(meta: dict | None) -> Wishes:
     """Return what `meta` asks for. Raises ValueError where a key holds what it cannot; the names and
     values of variables are checked where they are set."""
     ours = _ours(meta)
-    env, cwd = ours.get("env") or {}, ours.get("cwd")
-    if not isinstance(ours.get("env", {}), dict | None):
-        raise ValueError("metadata.kernelbridge.env must be an object")
-    if cwd is not None and not (isinstance(cwd, str) and cwd.startswith("/") and "\0" not in cwd):
-        raise ValueError("metadata.kernelbridge.cwd must be an absolute path")
+    env, cwd = place(ours, "metadata.kernelbridge")
     if ours.get("stdin") not in (None, "deny"):
         raise ValueError('metadata.kernelbridge.stdin must be "deny"')
     if not isinstance(ours.get("rich"), bool | None):
         raise ValueError("metadata.kernelbridge.rich must be true or false")
     return Wishes(env, cwd, is_rich(meta))
+
+
+def place(fields: dict, where: str) -> tuple[dict[str, str], str | None]:
+    """Return `fields`' env, {} if there is none, and cwd. Raises ValueError as wishes()."""
+    env, cwd = fields.get("env"), fields.get("cwd")
+    if not isinstance(env, dict | None):
+        raise ValueError(f"{where}.env must be an object")
+    if cwd is not None and not (isinstance(cwd, str) and cwd.startswith("/") and "\0" not in cwd):
+        raise ValueError(f"{where}.cwd must be an absolute path")
+    return env or {}, cwd
 
 
 def is_rich(meta: dict | None) -> bool:

@@ -11,7 +11,7 @@ from ipykernel.jsonutil import json_clean
 from IPython.core import interactiveshell
 from IPython.core.autocall import ZMQExitAutocall
 from IPython.core.error import UsageError
-from traitlets import default
+from traitlets import default, observe
 
 from . import plaintb
 from .history import History
@@ -46,6 +46,11 @@ def _has_group(value) -> bool:
     return False
 
 
+def ipython_folder() -> str:
+    """Return where IPython's own files of this user would be."""
+    return os.path.normpath(os.path.expanduser(os.environ.get("IPYTHONDIR") or "~/.ipython"))
+
+
 class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
     """ipykernel's shell, under the name by which libraries know that they are in a notebook.
 
@@ -60,6 +65,14 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         """No pagers; colours are left to who asks for them."""
         for name, value in (("TERM", "xterm-color"), ("PAGER", "cat"), ("GIT_PAGER", "cat")):
             os.environ.setdefault(name, value)
+
+    def init_ipython_dir(self, ipython_dir):
+        """Where IPython would make it: it is not made."""
+        self.ipython_dir = ipython_dir or ipython_folder()
+
+    @observe("ipython_dir")
+    def _ipython_dir_changed(self, change):
+        pass
 
     def init_history(self):
         self.history_manager = History(shell=self, parent=self)

@@ -74,4 +74,3 @@ def _traceback():
         compile("1 +", name, "exec")
     except SyntaxError as error:
         SyntaxTB(theme_name="linux").structured_traceback(type(error), error, [])
-
