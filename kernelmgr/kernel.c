@@ -75,6 +75,19 @@ km_kernel_unlaunch(struct km_kernel *k)
 	k->cf = NULL;
 }
 
+/* Once, when its pid is known. */
+static void
+log_started(struct km_kernel *k)
+{
+	const struct km_launcher_ops *ops = k->cfg.launcher->ops;
+
+	if (k->logged || k->job == NULL || ops->pid(k->job) == 0)
+		return;
+	k->logged = true;
+	log_info(&k->id, "started spec=%s launcher=%s pid=%d", k->cfg.spec->name,
+	         ops->by != NULL ? ops->by(k->job) : ops->name, (int)ops->pid(k->job));
+}
+
 /* Becoming ready */
 
 /* True when nothing is missing any more; the owner was told then and k may be gone. */
@@ -88,6 +101,9 @@ check_ready(struct km_kernel *k)
 	km_kernel_stop_timer(&k->deadline);
 	k->ready_ms = loop_now_ms(k->cfg.lp);
 	km_kernel_set_state(k, KM_READY, "answered");
+	if (k->cfg.launcher->ops->ready != NULL)
+		k->cfg.launcher->ops->ready(k->job);
+	log_started(k);
 	log_info(&k->id, "ready after_ms=%llu", (unsigned long long)(k->ready_ms - k->born_ms));
 	k->ops.ready(k->arg);
 	return true;
@@ -199,8 +215,8 @@ km_kernel_launch(struct km_kernel *k, struct err *err)
 	                                     &k->job, err);
 	if (status != 0)
 		return status;
-	log_info(&k->id, "started spec=%s launcher=%s pid=%d", spec->name,
-	         k->cfg.launcher->ops->name, (int)km_kernel_pid(k));
+	k->logged = false;
+	log_started(k);
 	k->ask_ms = ASK_FIRST_MS;
 	ask(k);
 	return 0;

@@ -44,6 +44,7 @@ struct km_kernel {
 	uint64_t ended_ms;
 	uint64_t ask_ms; /* next interval */
 	unsigned launch_n;
+	bool logged;                /* that it started */
 	unsigned rung;              /* of the stop ladder */
 	uint64_t seen_n, drained_n; /* messages so far; and at the last look of drain */
 	bool paused;

@@ -24,8 +24,7 @@
 #ifndef KM_LAUNCH_ZYGOTE_H
 #define KM_LAUNCH_ZYGOTE_H
 
-#include <jansson.h>
-#include <stdbool.h>
+#include <stdint.h>
 
 struct km_launcher;
 struct km_reaper;
@@ -39,8 +38,12 @@ struct km_launch_zygote_config {
 	const char *prefix;    /* replaces {prefix} in argv; copied */
 	char *const *preload;  /* NULL-terminated: further arguments of a zygote; copied */
 	unsigned starting_max; /* forked kernels that do not answer yet; others wait in line */
+	/* 0: the default.  A zygote has boot_ms (30 s) to get ready and reply_ms (10 s) for each
+	 * answer; one that could not serve is tried again after retry_ms (1 s), doubled each time. */
+	uint64_t boot_ms, reply_ms, retry_ms;
 };
 
+/* Never returns NULL.  Freed when its jobs are. */
 struct km_launcher *km_launch_zygote_new(const struct km_launch_zygote_config *cfg);
 void km_launch_zygote_free(struct km_launcher *l);
 
@@ -48,8 +51,8 @@ void km_launch_zygote_free(struct km_launcher *l);
  * next start finds it. */
 void km_launch_zygote_warm(struct km_launcher *l, const struct km_spec *spec);
 
-/* True if env, an object or NULL, sets none of spec's start_env. */
-bool km_spec_env_is_late(const struct km_spec *spec, const json_t *env);
+/* End the zygotes; what is still in line ends, and what is started from now on is spawned. */
+void km_launch_zygote_stop(struct km_launcher *l);
 
 /* Zygotes that run. */
 unsigned km_launch_zygote_count(const struct km_launcher *l);

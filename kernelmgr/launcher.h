@@ -14,7 +14,8 @@ struct km_job;
 struct km_launcher;
 struct km_spec;
 
-/* What to start; everything is borrowed for the call. */
+/* What to start; everything is borrowed for the call, but spec for the job's life; env does
+ * not change meanwhile. */
 struct km_launch {
 	const struct km_spec *spec;
 	const char *connection_file; /* its path */
@@ -55,6 +56,9 @@ struct km_launcher_ops {
 
 	/* Its kernel answers: it starts no more.  NULL where no launcher wants to know. */
 	void (*ready)(struct km_job *job);
+
+	/* Name of the launcher that started it in the end, once pid is known.  NULL: this one. */
+	const char *(*by)(const struct km_job *job);
 
 	/* Forget it, in any state; what still runs of it is killed (SIGKILL to the whole
 	 * tree) and reaped without a callback.  NULL is fine. */

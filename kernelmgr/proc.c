@@ -61,6 +61,21 @@ km_proc_stat(pid_t pid, pid_t *ret_parent, pid_t *ret_session)
 	return ok;
 }
 
+size_t
+km_proc_resident(pid_t pid)
+{
+	unsigned long pages = 0;
+	struct buf b;
+
+	buf_init(&b, STAT_MAX);
+	(void)read_file(pid, "statm", &b);
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers */
+	if (b.len == 0 || sscanf(b.data, "%*u %lu", &pages) != 1)
+		pages = 0;
+	buf_fini(&b);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 int
 km_proc_var(pid_t pid, const char *name, char **ret)
 {

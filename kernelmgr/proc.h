@@ -3,6 +3,7 @@
 #define KM_PROC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 typedef void km_proc_fn(void *arg, pid_t pid);
@@ -17,5 +18,8 @@ bool km_proc_stat(pid_t pid, pid_t *ret_parent, pid_t *ret_session);
  * the caller, -ENOENT (not set, or no such process), or -EAGAIN: it has no environment, perhaps
  * because it is between two programs (execve(2)). */
 int km_proc_var(pid_t pid, const char *name, char **ret);
+
+/* Bytes of memory that pid has resident, shared ones too; 0 when it is gone. */
+size_t km_proc_resident(pid_t pid);
 
 #endif /* KM_PROC_H */

@@ -34,6 +34,7 @@ struct km_reaper {
 	struct loop_timer *later; /* pending: look at the unsure ones again */
 	uint64_t later_ms;        /* its next interval */
 	bool unsure;              /* a child had no environment in the last pass */
+	struct list expected;     /* km_watch: no pid yet */
 	struct list running;      /* km_watch */
 	struct list ended;        /* km_watch: zombies, owner not told yet */
 	struct list members;      /* member */
@@ -61,7 +62,8 @@ struct member {
 struct km_watch {
 	struct list node;
 	struct km_reaper *r;
-	pid_t pid;
+	pid_t pid;            /* 0: not known yet, or told */
+	bool gone;            /* it was reaped already */
 	char *kernel_id;      /* NULL: a crew's */
 	struct km_crew *crew; /* NULL: a kernel's */
 	km_reaped_fn *fn;     /* NULL: forgotten */
@@ -83,17 +85,23 @@ find_pid(const struct list *l, pid_t pid)
 }
 
 static bool
-is_running_id(const struct km_reaper *r, const char *kernel_id)
+has_id(const struct list *l, const char *kernel_id)
 {
 	struct list *it, *tmp;
 
-	list_each (it, tmp, &r->running) {
+	list_each (it, tmp, l) {
 		struct km_watch *w = list_entry(it, struct km_watch, node);
 
 		if (w->kernel_id != NULL && strcmp(w->kernel_id, kernel_id) == 0)
 			return true;
 	}
 	return false;
+}
+
+static bool
+is_running_id(const struct km_reaper *r, const char *kernel_id)
+{
+	return has_id(&r->running, kernel_id) || has_id(&r->expected, kernel_id);
 }
 
 /* --- whose a child is --------------------------------------------------------------------- */
@@ -212,10 +220,10 @@ look(struct km_reaper *r)
 		siginfo_t si = {0};
 
 		if (waitid(P_PID, (id_t)w->pid, &si, WEXITED | WNOHANG | WNOWAIT) != 0)
-			si.si_pid = -1; /* gone: its pid may be another's by now */
-		if (si.si_pid == 0)
+			w->gone = true; /* its pid may be another's by now */
+		if (!w->gone && si.si_pid == 0)
 			continue;
-		if (si.si_pid > 0 && (w->crew == NULL || w->crew->ending))
+		if (!w->gone && (w->crew == NULL || w->crew->ending))
 			(void)killpg(w->pid, SIGKILL);
 		list_del(&w->node);
 		list_add_before(&r->ended, &w->node);
@@ -255,9 +263,10 @@ tell(struct km_reaper *r)
 		struct km_watch *w = list_entry(r->ended.next, struct km_watch, node);
 		km_reaped_fn *fn = w->fn;
 		void *arg = w->arg;
-		int status = 0;
+		int status = -1;
 
-		(void)waitpid(w->pid, &status, WNOHANG);
+		if (!w->gone)
+			(void)waitpid(w->pid, &status, WNOHANG);
 		list_del(&w->node);
 		w->pid = 0;
 		w->crew = NULL;
@@ -377,6 +386,7 @@ km_reaper_new(struct loop *lp)
 {
 	struct km_reaper *r = mem_new(sizeof(*r));
 
+	list_init(&r->expected);
 	list_init(&r->running);
 	list_init(&r->ended);
 	list_init(&r->members);
@@ -408,6 +418,7 @@ km_reaper_free(struct km_reaper *r)
 {
 	if (r == NULL)
 		return;
+	assert(list_empty(&r->expected));
 	forget_all(&r->running);
 	forget_all(&r->ended);
 	while (!list_empty(&r->members))
@@ -444,6 +455,33 @@ km_reaper_watch(struct km_reaper *r, pid_t pid, const char *kernel_id, km_reaped
 	return w;
 }
 
+struct km_watch *
+km_reaper_expect(struct km_reaper *r, const char *kernel_id, km_reaped_fn *fn, void *arg)
+{
+	struct km_watch *w = km_reaper_watch(r, 0, kernel_id, fn, arg);
+
+	list_del(&w->node);
+	list_add_before(&r->expected, &w->node);
+	return w;
+}
+
+bool
+km_watch_set_pid(struct km_watch *w, pid_t pid)
+{
+	struct km_reaper *r = w->r;
+	siginfo_t si = {0};
+
+	assert(w->pid == 0 && pid > 0);
+	w->gone = find_pid(&r->running, pid) != NULL || find_pid(&r->ended, pid) != NULL ||
+	          find_member(r, pid) != NULL ||
+	          waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) != 0;
+	w->pid = pid;
+	list_del(&w->node);
+	list_add_before(w->gone ? &r->ended : &r->running, &w->node);
+	loop_task_post(&r->again); /* its SIGCHLD may have come before */
+	return !w->gone;
+}
+
 void
 km_watch_free(struct km_watch *w)
 {
@@ -452,6 +490,11 @@ km_watch_free(struct km_watch *w)
 	if (w->pid != 0) {
 		w->fn = NULL; /* on_sigchld goes on to reap it */
 		return;
+	}
+	if (!list_empty(&w->node)) { /* it may be there already */
+		list_del(&w->node);
+		w->r->later_ms = UNSURE_MIN_MS;
+		loop_task_post(&w->r->again);
 	}
 	mem_free(w->kernel_id);
 	mem_free(w);
@@ -463,6 +506,8 @@ km_reaper_pending(const struct km_reaper *r)
 	struct list *it, *tmp;
 	unsigned n = r->orphans + (r->later != NULL);
 
+	list_each (it, tmp, &r->expected)
+		n++;
 	list_each (it, tmp, &r->running)
 		n++;
 	list_each (it, tmp, &r->ended)

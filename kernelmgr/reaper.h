@@ -8,6 +8,7 @@
 #ifndef KM_REAPER_H
 #define KM_REAPER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct km_crew;
@@ -15,7 +16,7 @@ struct km_reaper;
 struct km_watch;
 struct loop;
 
-/* status as of waitpid(2). */
+/* status as of waitpid(2), or -1 when nobody knows. */
 typedef void km_reaped_fn(void *arg, int status);
 
 /* Takes over SIGCHLD; one per process.  Never returns NULL. */
@@ -26,10 +27,20 @@ void km_reaper_free(struct km_reaper *r);
  * (copied) marks what descends from it. */
 struct km_watch *km_reaper_watch(struct km_reaper *r, pid_t pid, const char *kernel_id,
                                  km_reaped_fn *fn, void *arg);
-/* No more calls; a process still running goes on to be reaped silently.  NULL is fine. */
+
+/* The same for a child that is not known yet, or not there: what has kernel_id is left alone from
+ * now on, and km_watch_set_pid() says, once, which process it is. */
+struct km_watch *km_reaper_expect(struct km_reaper *r, const char *kernel_id, km_reaped_fn *fn,
+                                  void *arg);
+/* Returns true, or false if there is no such child, as it has ended and was reaped: fn is called
+ * all the same. */
+bool km_watch_set_pid(struct km_watch *w, pid_t pid);
+
+/* No more calls; a process still running goes on to be reaped silently, and one that was expected
+ * in vain is killed when it comes.  NULL is fine. */
 void km_watch_free(struct km_watch *w);
 
-/* What is not reaped yet, watched, forgotten, orphaned or known to be a crew's, and crews that end:
+/* What is not reaped yet, watched, expected, forgotten, orphaned or known to be a crew's, and crews that end:
  * 0 when nothing is left. */
 unsigned km_reaper_pending(const struct km_reaper *r);
 

@@ -15,6 +15,8 @@
 
 #include "wire/base/err.h"
 
+#define MORE_FILENO (STDERR_FILENO + 1)
+
 int
 km_spawn_check_cwd(const char *cwd, struct err *err)
 {
@@ -49,8 +51,11 @@ set_actions(posix_spawn_file_actions_t *fa, const struct km_spawn *what)
 		e = posix_spawn_file_actions_adddup2(fa, what->out, STDOUT_FILENO);
 	if (e == 0)
 		e = posix_spawn_file_actions_adddup2(fa, what->err, STDERR_FILENO);
+	if (e == 0 && what->more != 0)
+		e = posix_spawn_file_actions_adddup2(fa, what->more, MORE_FILENO);
 	if (e == 0)
-		e = posix_spawn_file_actions_addclosefrom_np(fa, STDERR_FILENO + 1);
+		e = posix_spawn_file_actions_addclosefrom_np(
+		    fa, what->more != 0 ? MORE_FILENO + 1 : MORE_FILENO);
 	if (e == 0)
 		e = posix_spawn_file_actions_addchdir_np(fa, what->cwd);
 	return e;

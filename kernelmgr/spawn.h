@@ -1,7 +1,7 @@
 /* kernelmgr/spawn.h - start a program: the one way for kernels and commands.
  *
  * It is a session and process group of its own, with default signal dispositions and an empty
- * mask, stdin from /dev/null, and no descriptor of ours but the two that it is given.
+ * mask, stdin from /dev/null, and no descriptor of ours but those that it is given.
  */
 #ifndef KM_SPAWN_H
 #define KM_SPAWN_H
@@ -17,6 +17,7 @@ struct km_spawn {
 	char *const *env;
 	const char *cwd;
 	int out, err;      /* become its stdout and stderr */
+	int more;          /* becomes its descriptor 3; 0: none */
 	const char *whose; /* for err: "kernelspec 'x'", or NULL */
 };
 

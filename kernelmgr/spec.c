@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,44 @@ none(const struct found_list *l, const char *what, const char *name, struct err 
 	}
 	return err_set(err, -ENOENT, "no kernelspec %s '%.40s'; %s%s", what, name,
 	               l->n > 0 ? "there are: " : "none is installed", names);
+}
+
+/* True if pattern, whose last * stands for any end, is name's. */
+static bool
+is_named_by(const char *pattern, const char *name)
+{
+	size_t len = strlen(pattern);
+
+	if (len > 0 && pattern[len - 1] == '*')
+		return strncmp(name, pattern, len - 1) == 0;
+	return strcmp(name, pattern) == 0;
+}
+
+static bool
+is_start_var(const struct km_spec *spec, const char *name)
+{
+	bool is = false;
+
+	for (char *const *p = spec->start_env; p != NULL && *p != NULL; p++) {
+		if ((*p)[0] != '!')
+			is = is || is_named_by(*p, name);
+		else if (is_named_by(*p + 1, name))
+			return false;
+	}
+	return is;
+}
+
+bool
+km_spec_env_is_late(const struct km_spec *spec, const json_t *env)
+{
+	const json_t *value;
+	const char *name;
+
+	/* NOLINTNEXTLINE(cast-qual): nothing is changed */
+	json_object_foreach ((json_t *)(uintptr_t)env, name, value)
+		if (is_start_var(spec, name))
+			return false;
+	return true;
 }
 
 int

@@ -38,10 +38,14 @@ struct km_spec {
 	bool assign; /* it can be given a cwd and variables once it runs: km_kernel_assign() */
 	char *version; /* of the language; "" if not given */
 	char **zygote; /* argv of a program that forks such kernels: launch_zygote.h; or NULL */
-	/* Variables that are read only when the program starts, a last * for any end; a launch
-	 * that sets one of them cannot be forked or assigned.  NULL-terminated, or NULL. */
+	/* Variables that are read only when the program starts, a last * for any end, those with
+	 * a first ! excepted; a launch that sets one of them cannot be forked or assigned.
+	 * NULL-terminated, or NULL. */
 	char **start_env;
 };
+
+/* True if env, an object or NULL, sets none of spec's start_env. */
+bool km_spec_env_is_late(const struct km_spec *spec, const json_t *env);
 
 /* The search path.  prefix is the gateway's own ("" for none). Environment is read now. */
 struct km_spec_path *km_spec_path_new(const char *prefix);

@@ -68,27 +68,44 @@ get_object(const struct where *w, const json_t *obj, const char *key, json_t **r
 	return 0;
 }
 
+/* The array of strings v, called name in errors; *ret is owned by the caller, also after an error. */
+static int
+get_words(const struct where *w, const json_t *v, const char *name, char ***ret)
+{
+	size_t n = json_array_size(v);
+
+	if (!json_is_array(v))
+		return BROKEN(w, "%s is not an array", name);
+	if (n == 0)
+		return BROKEN(w, "%s is empty", name);
+	*ret = mem_new((n + 1) * sizeof(**ret));
+	for (size_t i = 0; i < n; i++) {
+		if (!is_text(json_array_get(v, i)))
+			return BROKEN(w, "%s[%zu] is not a string", name, i);
+		(*ret)[i] = mem_strdup(json_string_value(json_array_get(v, i)));
+	}
+	return 0;
+}
+
+/* The same, of a command line. */
+static int
+get_argv(const struct where *w, const json_t *v, const char *name, char ***ret)
+{
+	int rc = get_words(w, v, name, ret);
+
+	if (rc == 0 && (*ret)[0][0] == '\0')
+		return BROKEN(w, "%s[0] is empty", name);
+	return rc;
+}
+
 static int
 parse_argv(const struct where *w, const json_t *root, struct km_spec *s)
 {
 	const json_t *argv = json_object_get(root, "argv");
-	size_t n = json_array_size(argv);
 
 	if (argv == NULL)
 		return BROKEN(w, "%s is missing", "argv");
-	if (!json_is_array(argv))
-		return BROKEN(w, "%s is not an array", "argv");
-	if (n == 0)
-		return BROKEN(w, "%s is empty", "argv");
-	s->argv = mem_new((n + 1) * sizeof(*s->argv));
-	for (size_t i = 0; i < n; i++) {
-		if (!is_text(json_array_get(argv, i)))
-			return BROKEN(w, "argv[%zu] is not a string", i);
-		s->argv[i] = mem_strdup(json_string_value(json_array_get(argv, i)));
-	}
-	if (s->argv[0][0] == '\0')
-		return BROKEN(w, "%s is empty", "argv[0]");
-	return 0;
+	return get_argv(w, argv, "argv", &s->argv);
 }
 
 static int
@@ -139,6 +156,24 @@ get_flag(const struct where *w, const json_t *ours, const char *key, bool *ret)
 	return 0;
 }
 
+/* How such kernels can be had ready: forked, started ahead. */
+static int
+parse_ahead(const struct where *w, const json_t *ours, struct km_spec *s)
+{
+	const json_t *zygote = json_object_get(ours, "zygote");
+	const json_t *start_env = json_object_get(ours, "start_env");
+	int ret = get_flag(w, ours, "assign", &s->assign);
+
+	if (ret == 0 && zygote != NULL)
+		ret = get_argv(w, zygote, "metadata.kernelbridge.zygote", &s->zygote);
+	if (ret == 0 && start_env != NULL)
+		ret = get_words(w, start_env, "metadata.kernelbridge.start_env", &s->start_env);
+	for (char **name = s->start_env; ret == 0 && name != NULL && *name != NULL; name++)
+		if ((*name)[(*name)[0] == '!'] == '\0' || strchr(*name, '=') != NULL)
+			return BROKEN(w, "metadata.kernelbridge.start_env has '%.40s'", *name);
+	return ret;
+}
+
 /* metadata.kernelbridge: what Jupyter's format cannot say. */
 static int
 parse_ours(const struct where *w, const json_t *root, struct km_spec *s)
@@ -165,6 +200,8 @@ parse_ours(const struct where *w, const json_t *root, struct km_spec *s)
 		ret = get_flag(w, ours, "complete", &s->complete);
 	if (ret == 0)
 		ret = get_flag(w, ours, "env", &s->takes_env);
+	if (ret == 0)
+		ret = parse_ahead(w, ours, s);
 	if (ret == 0)
 		ret = get_text(w, ours, "transport", "ipc", &transport);
 	if (ret == 0)
@@ -232,14 +269,22 @@ out:
 	return status;
 }
 
+static void
+free_words(char **words)
+{
+	for (char **word = words; word != NULL && *word != NULL; word++)
+		mem_free(*word);
+	mem_free(words);
+}
+
 void
 km_spec_free(struct km_spec *s)
 {
 	if (s == NULL)
 		return;
-	for (char **arg = s->argv; arg != NULL && *arg != NULL; arg++)
-		mem_free(*arg);
-	mem_free(s->argv);
+	free_words(s->argv);
+	free_words(s->zygote);
+	free_words(s->start_env);
 	mem_free(s->name);
 	mem_free(s->dir);
 	mem_free(s->display_name);

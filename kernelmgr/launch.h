@@ -1,0 +1,30 @@
+/* kernelmgr/launch.h - what launchers share: environment and arguments of a kernel's process, and
+ * how it ended. */
+#ifndef KM_LAUNCH_H
+#define KM_LAUNCH_H
+
+#include <sys/types.h>
+
+struct err;
+struct km_env;
+struct km_launch;
+
+/* The gateway's environment (without KERNELBRIDGE_*), then the kernelspec's env with ${VAR}
+ * expanded, then what->env, then JPY_PARENT_PID and KERNELBRIDGE_KERNEL_ID.  Returns 0 with *ret
+ * owned by the caller, or -EINVAL with err: see km_env_add(). */
+int km_launch_env(const struct km_launch *what, struct km_env **ret, struct err *err);
+
+/* argv, of what->spec, with its templates replaced; argv[0] is the program's path, looked for in
+ * env's PATH too.  Returns 0 with *ret for km_cmdline_free(), or -ENOENT with err. */
+int km_launch_argv(char *const *argv, const struct km_launch *what, const char *prefix,
+                   const struct km_env *env, char ***ret, struct err *err);
+
+/* Start argv, its stdout and stderr to one pipe, whose reading end *ret_out is the caller's; more
+ * becomes descriptor 3, unless it is 0.  Returns as km_spawn(). */
+int km_launch_spawn(const struct km_launch *what, char *const *argv, const struct km_env *env,
+                    int more, pid_t *ret_pid, int *ret_out, struct err *err);
+
+/* What km_exited_fn is told of a status of km_reaped_fn. */
+int km_launch_how(int status);
+
+#endif /* KM_LAUNCH_H */
