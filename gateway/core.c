@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "gateway/context.h"
 #include "gateway/exec.h"
@@ -15,6 +16,7 @@
 #include "gateway/sandbox.h"
 #include "gateway/seat.h"
 #include "kernelmgr/launch_local.h"
+#include "kernelmgr/launch_zygote.h"
 #include "kernelmgr/reaper.h"
 #include "kernelmgr/spec.h"
 #include "wire/base/err.h"
@@ -22,7 +24,8 @@
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
-#define TIME_END_MS UINT64_C(253402300799999) /* the year 9999 */
+#define TIME_END_MS  UINT64_C(253402300799999) /* the year 9999 */
+#define STARTING_MIN 4
 
 void
 gw_core_time(uint64_t msec, char out[32])
@@ -172,6 +175,32 @@ gw_exec_find(struct gw_core *core, const char *id)
 
 /* --- its life --------------------------------------------------------------------------- */
 
+/* A start is mostly the processor's work: more than a few at once make each of them slow. */
+static unsigned
+starting_max(void)
+{
+	long n = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > STARTING_MIN ? (unsigned)n : STARTING_MIN;
+}
+
+static void
+open_launchers(struct gw_core *core)
+{
+	struct km_launch_zygote_config cfg = {
+	    .lp = core->lp,
+	    .reaper = core->reaper,
+	    .prefix = core->cfg->prefix,
+	    .preload = core->cfg->zygote_preload,
+	    .starting_max = starting_max(),
+	};
+
+	core->local = km_launch_local_new(core->lp, core->reaper, core->cfg->prefix);
+	core->launcher = cfg.local = core->local;
+	if (strcmp(core->cfg->launcher, "zygote") == 0)
+		core->launcher = core->zygote = km_launch_zygote_new(&cfg);
+}
+
 static int
 open_core(struct gw_core *core, struct err *err)
 {
@@ -209,7 +238,7 @@ gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
 	list_init(&core->seats);
 	core->specs = km_spec_path_new(cfg->prefix);
 	core->reaper = km_reaper_new(lp);
-	core->launcher = km_launch_local_new(lp, core->reaper, cfg->prefix);
+	open_launchers(core);
 	core->pool = gw_pool_new(core);
 	rc = open_core(core, err);
 	if (rc != 0) {
@@ -273,6 +302,8 @@ gw_core_stop(struct gw_core *core, const char *why)
 	gw_core_drain(core);
 	list_each (it, tmp, &core->sandboxes)
 		gw_sandbox_stop(list_entry(it, struct gw_sandbox, node), why);
+	if (core->zygote != NULL)
+		km_launch_zygote_stop(core->zygote);
 }
 
 void
@@ -292,7 +323,8 @@ gw_core_free(struct gw_core *core)
 		forget(core, list_entry(core->kept.next, struct gw_exec, node));
 	loop_timer_free(core->expire);
 	loop_task_cancel(&core->trim);
-	km_launch_local_free(core->launcher);
+	km_launch_zygote_free(core->zygote);
+	km_launch_local_free(core->local);
 	km_reaper_free(core->reaper);
 	km_spec_path_free(core->specs);
 	gw_languages_free(core->languages);

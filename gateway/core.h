@@ -33,7 +33,8 @@ struct gw_core {
 	struct km_spec_path *specs;
 	struct gw_languages *languages;
 	struct km_reaper *reaper;
-	struct km_launcher *launcher;
+	struct km_launcher *launcher;       /* zygote, or else local */
+	struct km_launcher *local, *zygote; /* zygote: NULL if not configured */
 	struct gw_rundir *rundir;
 	struct list sandboxes;
 	struct list kept;  /* gw_exec: done, oldest first */
