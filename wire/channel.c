@@ -87,7 +87,8 @@ close_frames(struct wire_channel *ch, size_t n)
 }
 
 /* Receive one whole message into ch->msgs.  Returns its number of frames, 0 if it has too many
- * (those are read and forgotten), or -1 when none is there. */
+ * (those are read and forgotten), or -1 when none is there: errno is EAGAIN then, and ZMQ has
+ * done all that there was to do. */
 static int
 receive(struct wire_channel *ch)
 {
@@ -163,17 +164,17 @@ tell_connected(struct wire_channel *ch)
 	fn(ch->arg); /* may free ch */
 }
 
+/* A look takes two system calls; a receive that found nothing was one already. */
 static void
 run(void *arg)
 {
 	struct wire_channel *ch = arg;
+	bool empty = false;
 
 	tell_connected(ch);
-	for (int i = 0; i < BATCH && !ch->paused && ch->socket != NULL; i++) {
-		if (!deliver(ch)) /* fn may free or pause ch */
-			break;
-	}
-	if (ch->socket != NULL)
+	for (int i = 0; i < BATCH && !ch->paused && !empty && ch->socket != NULL; i++)
+		empty = !deliver(ch) && errno == EAGAIN; /* fn may free or pause ch */
+	if (ch->socket != NULL && (!empty || ch->connected != NULL))
 		look_again(ch);
 }
 
