@@ -17,17 +17,21 @@
 #include "wire/base/utf8.h"
 #include "wire/sign.h" /* struct wire_slice */
 
-#define DEPTH_MAX   2048 /* of arrays and objects, as in jansson */
-#define UNICODE_ESC 6    /* length of \uXXXX */
-#define REPLACEMENT 0xFFFDU
+#define DEPTH_MAX    2048 /* of arrays and objects, as in jansson */
+#define UNICODE_ESC  6    /* length of \uXXXX */
+#define SMALL_DIGITS 18   /* always fit */
+#define REPLACEMENT  0xFFFDU
 
-#define EACH(byte)  (UINT64_C(0x0101010101010101) * (byte))
-#define HIGH_BITS   EACH(0x80)
+#define EACH(byte)   (UINT64_C(0x0101010101010101) * (byte))
+#define HIGH_BITS    EACH(0x80)
 
 struct reader {
 	const char *p, *end;
 	unsigned depth;
 	struct buf scratch; /* a string with escapes, or a number */
+	bool skip;          /* make no values: null stands for each */
+	const struct wire_json_pick *picks;
+	size_t picks_n;
 };
 
 static json_t *read_value(struct reader *r);
@@ -203,6 +207,18 @@ span_number(struct reader *r, bool *ret_real)
 	return true;
 }
 
+/* An integer of at most SMALL_DIGITS digits and sign. */
+static json_int_t
+small_number(const char *p, const char *end)
+{
+	const bool minus = *p == '-';
+	json_int_t n = 0;
+
+	for (p += minus; p < end; p++)
+		n = n * 10 + (*p - '0');
+	return minus ? -n : n;
+}
+
 static json_t *
 read_number(struct reader *r)
 {
@@ -213,6 +229,10 @@ read_number(struct reader *r)
 
 	if (!span_number(r, &real))
 		return NULL;
+	if (r->skip)
+		return json_null();
+	if (!real && r->p - from <= SMALL_DIGITS)
+		return json_integer(small_number(from, r->p));
 	buf_consume(&r->scratch, r->scratch.len);
 	if (buf_append(&r->scratch, from, (size_t)(r->p - from)) != 0)
 		return NULL;
@@ -263,19 +283,68 @@ peek(struct reader *r)
 static bool
 add_item(struct reader *r, json_t *array)
 {
-	return json_array_append_new(array, read_value(r)) == 0;
+	json_t *v = read_value(r);
+
+	return r->skip ? v != NULL : json_array_append_new(array, v) == 0;
+}
+
+static const struct wire_json_pick *
+find_pick(const struct reader *r, struct wire_slice key)
+{
+	if (r->depth != 1)
+		return NULL;
+	for (size_t i = 0; i < r->picks_n; i++)
+		if (strlen(r->picks[i].key) == key.len &&
+		    memcmp(r->picks[i].key, key.ptr, key.len) == 0)
+			return &r->picks[i];
+	return NULL;
+}
+
+static void
+keep(const struct wire_json_pick *pick, struct wire_slice text)
+{
+	const char *nul = memchr(text.ptr, '\0', text.len);
+	size_t n = nul != NULL ? (size_t)(nul - (const char *)text.ptr) : text.len;
+
+	if (n > pick->size - 1)
+		n = utf8_span(text.ptr, pick->size - 1);
+	memcpy(pick->ret, text.ptr, n);
+	pick->ret[n] = '\0';
+}
+
+/* The value of a member whose key was read. */
+static bool
+skip_member(struct reader *r, const struct wire_json_pick *pick)
+{
+	struct wire_slice text;
+
+	if (pick == NULL)
+		return read_value(r) != NULL;
+	pick->ret[0] = '\0';
+	if (peek(r) != '"')
+		return read_value(r) != NULL;
+	if (read_string(r, true, &text) != 0)
+		return false;
+	keep(pick, text);
+	return true;
 }
 
 static bool
 add_member(struct reader *r, json_t *object)
 {
 	struct wire_slice key;
+	const struct wire_json_pick *pick;
 	char *copy = NULL;
 	bool done;
 
-	if (peek(r) != '"' || read_string(r, false, &key) != 0 || peek(r) != ':')
+	if (peek(r) != '"' || read_string(r, false, &key) != 0)
+		return false;
+	pick = find_pick(r, key);
+	if (peek(r) != ':')
 		return false;
 	r->p++;
+	if (r->skip)
+		return skip_member(r, pick);
 	if (key.ptr == r->scratch.data) { /* the value may need it */
 		copy = mem_new(key.len + 1);
 		memcpy(copy, key.ptr, key.len);
@@ -321,11 +390,11 @@ read_value(struct reader *r)
 	case '"':
 		if (read_string(r, true, &text) != 0)
 			return NULL;
-		return json_stringn_nocheck(text.ptr, text.len);
+		return r->skip ? json_null() : json_stringn_nocheck(text.ptr, text.len);
 	case '[':
-		return read_items(r, json_array(), ']', add_item);
+		return read_items(r, r->skip ? json_null() : json_array(), ']', add_item);
 	case '{':
-		return read_items(r, json_object(), '}', add_member);
+		return read_items(r, r->skip ? json_null() : json_object(), '}', add_member);
 	case '\0':
 		return NULL; /* a NUL byte is nothing either */
 	default:
@@ -347,4 +416,19 @@ wire_json_parse(const char *text, size_t len)
 	}
 	buf_fini(&r.scratch);
 	return v;
+}
+
+int
+wire_json_pick(const char *text, size_t len, const struct wire_json_pick *picks, size_t n)
+{
+	struct reader r = {
+	    .p = text, .end = text + len, .skip = true, .picks = picks, .picks_n = n};
+	bool good;
+
+	for (size_t i = 0; i < n; i++)
+		picks[i].ret[0] = '\0';
+	buf_init(&r.scratch, SIZE_MAX / 2);
+	good = peek(&r) == '{' && read_value(&r) != NULL && peek(&r) == '\0' && r.p == r.end;
+	buf_fini(&r.scratch);
+	return good ? 0 : -EBADMSG;
 }

@@ -14,6 +14,19 @@
  * null, integers past 64 bits become reals (null past the range of a double). */
 json_t *wire_json_parse(const char *text, size_t len);
 
+/* A member of an object whose value is wanted where it is a string: NUL-terminated in ret, which
+ * has room for size bytes; cut there, between characters, or at a NUL of its own. */
+struct wire_json_pick {
+	const char *key;
+	char *ret;
+	size_t size;
+};
+
+/* Find those in text[0..len) without making values: "" where there is no such member or it is no
+ * string; of two, the last counts.  Returns 0, or -EBADMSG if wire_json_parse() would not make an
+ * object of text. */
+int wire_json_pick(const char *text, size_t len, const struct wire_json_pick *picks, size_t n);
+
 /* Length of the run at the start of text that stands for itself in a JSON string: no quote, no
  * backslash, no control character. */
 size_t wire_json_span(const char *text, size_t len);

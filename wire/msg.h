@@ -13,19 +13,24 @@
 #include "wire/channel.h"
 #include "wire/sign.h"
 
-/* A received message.  Everything is borrowed from it and lives until its end. */
+enum wire_msg_part { WIRE_HEADER, WIRE_PARENT, WIRE_METADATA, WIRE_CONTENT };
+
+#define WIRE_MSG_NAME                                                                          \
+	64 /* of a type or id, with its NUL; what is longer is nothing of ours: cut */
+
+/* A received message.  Everything is borrowed from it and lives until its end; it is not copied,
+ * since the names point into it. */
 struct wire_msg {
 	enum wire_channel_kind channel;
 	const char *type;      /* header.msg_type, never NULL */
 	const char *id;        /* header.msg_id, "" if missing */
 	const char *parent_id; /* parent_header.msg_id, "" if null or missing */
-	json_t *header;        /* object */
-	json_t *parent;        /* object; empty if parent_header is null or {} */
 	json_t *content;       /* object; what is not UTF-8 in it was repaired: wire/json.h */
-	json_t *metadata;      /* object */
+	json_t *metadata;      /* object, or NULL: empty */
 	struct wire_slice raw[WIRE_SIGN_PARTS]; /* the four frames as they came */
 	const struct wire_slice *buffers;
 	size_t buffers_n;
+	char names[3][WIRE_MSG_NAME];
 };
 
 /* Check the signature over the bytes received and parse.  frames are borrowed until
@@ -41,12 +46,12 @@ struct wire_slice wire_msg_text(const json_t *v);
 /* An outgoing message: serialised, signed, ready for wire_channel_send(). */
 struct wire_out;
 
-/* content and metadata are borrowed (NULL: {}); parent_header is NULL for a request, else
- * the header answered.  A fresh msg_id is made; session is the client's session id.  Returns
+/* content and metadata are borrowed (NULL: {}); parent is empty for a request, else the header
+ * answered, as it came.  A fresh msg_id is made; session is the client's session id.  Returns
  * NULL if one of them cannot be written as JSON (a string that is not UTF-8). */
 struct wire_out *wire_out_new(const struct wire_sign *sign, const char *session,
-                              const char *type, json_t *parent_header, json_t *metadata,
-                              json_t *content);
+                              const char *type, struct wire_slice parent,
+                              const json_t *metadata, const json_t *content);
 void wire_out_free(struct wire_out *o);
 const char *wire_out_id(const struct wire_out *o); /* msg_id, borrowed */
 const struct wire_slice *wire_out_frames(const struct wire_out *o, size_t *ret_n);

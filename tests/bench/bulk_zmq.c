@@ -83,7 +83,8 @@ run_client(struct direct *d)
 static void
 send_bare(struct direct *d, const char *type, json_t *content)
 {
-	struct wire_out *o = wire_out_new(d->sign, "bulk", type, NULL, NULL, content);
+	static const struct wire_slice no_parent;
+	struct wire_out *o = wire_out_new(d->sign, "bulk", type, no_parent, NULL, content);
 	size_t n;
 	const struct wire_slice *frames = wire_out_frames(o, &n);
 

@@ -205,7 +205,7 @@ fake_wire_receive(struct fake_wire *w, enum wire_channel_kind kind)
 		r->peer = mem_new(r->peer_len + 1);
 		memcpy(r->peer, frames[0].ptr, r->peer_len);
 		r->content = json_incref(m.content);
-		r->metadata = json_incref(m.metadata);
+		r->metadata = m.metadata != NULL ? json_incref(m.metadata) : json_object();
 		wire_msg_fini(&m);
 	}
 	release(msgs, n);

@@ -36,6 +36,27 @@ check_written(const json_t *v, enum wire_json_escape how)
 	buf_fini(&b);
 }
 
+/* Members are found without values as they are with them. */
+static void
+check_picked(const uint8_t *data, size_t size, const json_t *v)
+{
+	char msg_id[8], a[2];
+	const struct wire_json_pick picks[] = {{"msg_id", msg_id, sizeof(msg_id)},
+	                                       {"a", a, sizeof(a)}};
+	int rc = wire_json_pick((const char *)data, size, picks, 2);
+
+	assert((rc == 0) == json_is_object(v));
+	for (size_t i = 0; i < 2 && rc == 0; i++) {
+		const char *want = json_string_value(json_object_get(v, picks[i].key));
+		size_t len = strlen(picks[i].ret);
+
+		assert(utf8_valid(picks[i].ret, len));
+		assert(want != NULL || len == 0);
+		assert(want == NULL || strncmp(want, picks[i].ret, len) == 0);
+		assert(want == NULL || want[len] == '\0' || picks[i].size - 1 - len < 4);
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -44,6 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	assert(theirs == NULL || memchr(data, '\0', size) != NULL ||
 	       (ours != NULL && json_equal(ours, theirs)));
+	check_picked(data, size, ours);
 	if (ours != NULL) {
 		check_written(ours, WIRE_JSON_PLAIN);
 		check_written(ours, WIRE_JSON_ASCII);

@@ -20,6 +20,7 @@
 #include "wire/base/loop.h"
 #include "wire/client.h"
 #include "wire/connfile.h"
+#include "wire/json.h"
 #include "wire/msg.h"
 
 #define DEADLINE_MS 20000
@@ -170,7 +171,7 @@ kernel_read(enum wire_channel_kind kind, const char *want_type)
 	assert_int_equal(wire_msg_parse(&m, kind, w->sign, frames, n), 0);
 	assert_string_equal(m.type, want_type);
 	json_decref(w->parent);
-	w->parent = json_incref(m.header);
+	w->parent = wire_json_parse(m.raw[WIRE_HEADER].ptr, m.raw[WIRE_HEADER].len);
 	content = json_incref(m.content);
 	wire_msg_fini(&m);
 	return content;
@@ -194,15 +195,27 @@ send_frames(enum wire_channel_kind kind, const struct wire_slice *frames, size_t
 		                     i + 1 < n ? ZMQ_SNDMORE : 0) >= 0);
 }
 
+/* A message with parent (NULL: {}); owned by the caller. */
+static struct wire_out *
+kernel_out(const char *type, json_t *parent, json_t *content)
+{
+	char *text = parent != NULL ? json_dumps(parent, 0) : NULL;
+	const struct wire_slice header = {text, text != NULL ? strlen(text) : 0};
+	struct wire_out *o = wire_out_new(w->sign, "kernel", type, header, NULL, content);
+
+	free(text);
+	assert_non_null(o);
+	return o;
+}
+
 /* Send a message with parent (NULL: {}) and content, which is taken. */
 static void
 kernel_send(enum wire_channel_kind kind, const char *type, json_t *parent, json_t *content)
 {
-	struct wire_out *o = wire_out_new(w->sign, "kernel", type, parent, NULL, content);
+	struct wire_out *o = kernel_out(type, parent, content);
 	const struct wire_slice *frames;
 	size_t n;
 
-	assert_non_null(o);
 	frames = wire_out_frames(o, &n);
 	send_frames(kind, frames, n);
 	wire_out_free(o);
@@ -531,7 +544,7 @@ duplicates_pass(void **state)
 	size_t n;
 
 	execute();
-	o = wire_out_new(w->sign, "kernel", "stream", w->parent, NULL, NULL);
+	o = kernel_out("stream", w->parent, NULL);
 	frames = wire_out_frames(o, &n);
 	send_frames(WIRE_IOPUB, frames, n);
 	send_frames(WIRE_IOPUB, frames, n);

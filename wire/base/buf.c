@@ -28,9 +28,8 @@ buf_fini(struct buf *b)
 	buf_init(b, b->max);
 }
 
-/* Make room for len more bytes and the NUL. */
-static int
-reserve(struct buf *b, size_t len)
+int
+buf_reserve(struct buf *b, size_t len)
 {
 	size_t cap = b->cap < FIRST_CAP ? FIRST_CAP : b->cap;
 	char *grown;
@@ -49,6 +48,7 @@ reserve(struct buf *b, size_t len)
 		return -ENOMEM;
 	b->data = grown;
 	b->cap = cap;
+	b->data[b->len] = '\0';
 	return 0;
 }
 
@@ -59,7 +59,7 @@ buf_append(struct buf *b, const void *ptr, size_t len)
 
 	if (len == 0)
 		return 0;
-	rc = reserve(b, len);
+	rc = buf_reserve(b, len);
 	if (rc != 0)
 		return rc;
 	memcpy(b->data + b->len, ptr, len);
@@ -79,7 +79,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	va_end(ap);
 	if (len <= 0)
 		return len < 0 ? -EMSGSIZE : 0;
-	rc = reserve(b, (size_t)len);
+	rc = buf_reserve(b, (size_t)len);
 	if (rc != 0)
 		return rc;
 	va_start(ap, fmt);
