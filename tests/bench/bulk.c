@@ -1,10 +1,12 @@
-/* tests/bench/bulk.c - see tests/bench/bulk.h; tests/bench/volume drives it.
+/* tests/bench/bulk.c - see tests/bench/bulk.h; tests/bench/volume.py drives it.
  *
  * bulk zmq|wire CONNECTION_FILE CODE KEY WANT
- * bulk native|e2b|daytona PORT TOKEN CODE KEY WANT
- * runs the code in the file CODE once and prints {"ms", "messages", "bytes", "complete"}: of how
- * many messages with a string at KEY how many bytes were, from the first on, those of the file
- * WANT, and whether that was all of it and nothing else.
+ * bulk [--stall MS] native|e2b|opensandbox|daytona PLACE TOKEN CODE KEY WANT   (PLACE: net.h)
+ * runs the code in the file CODE once and prints an object: "ms"; of how many "messages" with a
+ * string at KEY how many "bytes" were, from the first on, those of the file WANT; how many there
+ * were in "total", of how many in "want"; whether that was "complete": all of it and nothing
+ * else; how large the "largest" frame was; whether the run "ended".  With --stall the client
+ * reads nothing for so long after the first output.
  */
 #include "bulk.h"
 
@@ -15,26 +17,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "net.h"
+
 #define KEY_MAX 64
-
-uint64_t
-bulk_now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-void
-bulk_die(const char *why)
-{
-	(void)fprintf(stderr, "bulk: %s: %s\n", why, strerrordesc_np(errno));
-	exit(1);
-}
 
 /* The quote of [p, end) that ends the string that p is inside of, or NULL. */
 static const char *
@@ -69,6 +56,7 @@ take_value(struct bulk_check *c, const char *p, const char *end)
 		b--;
 	if (q == NULL)
 		c->escaped = (end - b + (b == p && c->escaped)) % 2 != 0;
+	c->total += n;
 	if (n > c->want_len - c->at || memcmp(c->want + c->at, p, n) != 0)
 		c->wrong = true;
 	else if (!c->wrong)
@@ -108,54 +96,85 @@ map_file(const char *path, size_t *ret_len)
 	const char *p;
 
 	if (fd < 0 || fstat(fd, &st) != 0)
-		bulk_die(path);
+		net_die(path);
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
 	if (p == MAP_FAILED)
-		bulk_die(path);
+		net_die(path);
 	(void)close(fd);
 	*ret_len = (size_t)st.st_size;
 	return p;
 }
 
-static uint64_t
-run(char **argv, bool direct, const char *code, size_t len, struct bulk_check *c)
+/* argv: WAY and what follows it. */
+static void
+run(struct bulk_run *r, char **argv, bool direct)
 {
-	int port = direct ? 0 : (int)strtol(argv[2], NULL, 10);
+	static const struct {
+		const char *way;
+		const char *base; /* of a kernelbridge */
+		void (*run)(struct bulk_run *r, const struct net_place *to);
+	} ways[] = {
+	    {"native", "", bulk_native},
+	    {"e2b", "", bulk_e2b},
+	    {"opensandbox", "/sandboxes/default/proxy/44772", bulk_opensandbox},
+	    {"daytona", "/daytona/toolbox/default", bulk_daytona},
+	};
+	struct net_place to;
 
-	if (direct)
-		return bulk_zmq(argv[2], strcmp(argv[1], "wire") == 0, code, len, c);
-	if (strcmp(argv[1], "native") == 0)
-		return bulk_native(port, argv[3], code, len, c);
-	if (strcmp(argv[1], "e2b") == 0)
-		return bulk_e2b(port, argv[3], code, len, c);
-	return bulk_daytona(port, argv[3], code, len, c);
+	if (direct) {
+		bulk_zmq(r, argv[1], strcmp(argv[0], "wire") == 0);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (strcmp(argv[0], ways[i].way) != 0)
+			continue;
+		net_place_parse(argv[1], ways[i].base, argv[2], &to);
+		ways[i].run(r, &to);
+		return;
+	}
+	net_die(argv[0]);
+}
+
+static void
+report(const struct bulk_run *r)
+{
+	const struct bulk_check *c = &r->check;
+	bool complete = r->ended && !c->wrong && !c->open && c->at == c->want_len;
+
+	(void)printf("{\"ms\": %.3f, \"messages\": %zu, \"bytes\": %zu, \"total\": %zu, "
+	             "\"want\": %zu, \"complete\": %s, \"largest\": %zu, \"ended\": %s}\n",
+	             (double)r->took_us / 1e3, c->messages, c->at, c->total, c->want_len,
+	             complete ? "true" : "false", r->largest, r->ended ? "true" : "false");
 }
 
 int
 main(int argc, char **argv)
 {
-	bool direct = argc > 1 && (strcmp(argv[1], "zmq") == 0 || strcmp(argv[1], "wire") == 0);
-	struct bulk_check c = {0};
+	struct bulk_run r = {0};
 	char key[KEY_MAX];
-	const char *code;
-	size_t len;
-	uint64_t us;
+	bool direct;
+	int last;
 
-	if (argc != (direct ? 6 : 7)) {
-		(void)fprintf(stderr,
-		              "usage: bulk zmq|wire CONNECTION_FILE CODE KEY WANT\n"
-		              "       bulk native|e2b|daytona PORT TOKEN CODE KEY WANT\n");
+	if (argc > 3 && strcmp(argv[1], "--stall") == 0) {
+		r.stall_ms = (unsigned)strtoul(argv[2], NULL, 10);
+		argv += 2;
+		argc -= 2;
+	}
+	direct = argc > 1 && (strcmp(argv[1], "zmq") == 0 || strcmp(argv[1], "wire") == 0);
+	last = direct ? 3 : 4; /* the first of the last three */
+	if (argc != last + 3) {
+		(void)fprintf(
+		    stderr,
+		    "usage: bulk zmq|wire CONNECTION_FILE CODE KEY WANT\n"
+		    "       bulk [--stall MS] native|e2b|opensandbox|daytona PLACE TOKEN "
+		    "CODE KEY WANT\n");
 		return 2;
 	}
-	argv += direct ? -1 : 0; /* so that the last three are at 4, 5, 6 */
-	code = map_file(argv[4], &len);
-	c.want = map_file(argv[6], &c.want_len);
-	c.key_len = (size_t)snprintf(key, sizeof(key), "\"%s\":", argv[5]);
-	c.key = key;
-	argv += direct ? 1 : 0;
-	us = run(argv, direct, code, len, &c);
-	(void)printf("{\"ms\": %.3f, \"messages\": %zu, \"bytes\": %zu, \"complete\": %s}\n",
-	             (double)us / 1e3, c.messages, c.at,
-	             !c.wrong && !c.open && c.at == c.want_len ? "true" : "false");
+	r.code = map_file(argv[last], &r.len);
+	r.check.key_len = (size_t)snprintf(key, sizeof(key), "\"%s\":", argv[last + 1]);
+	r.check.key = key;
+	r.check.want = map_file(argv[last + 2], &r.check.want_len);
+	run(&r, argv + 1, direct);
+	report(&r);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net.h"
 #include "wire/base/err.h"
 #include "wire/base/loop.h"
 #include "wire/client.h"
@@ -38,13 +39,13 @@ static void
 on_expiry(void *arg)
 {
 	(void)arg;
-	bulk_die("no end after two minutes");
+	net_die("no end after two minutes");
 }
 
 static void
 end(struct direct *d)
 {
-	d->took_us = bulk_now_us() - d->from_us;
+	d->took_us = net_now_us() - d->from_us;
 	loop_stop(d->lp);
 }
 
@@ -62,7 +63,7 @@ static void
 on_done(void *arg, int status)
 {
 	if (status != 0)
-		bulk_die("the kernel did not answer");
+		net_die("the kernel did not answer");
 	end(arg);
 }
 
@@ -89,7 +90,7 @@ send_bare(struct direct *d, const char *type, json_t *content)
 	const struct wire_slice *frames = wire_out_frames(o, &n);
 
 	if (wire_channel_send(d->shell, frames, n) != 0)
-		bulk_die("send");
+		net_die("send");
 	wire_out_free(o);
 }
 
@@ -106,7 +107,7 @@ start(struct direct *d)
 	d->again = NULL;
 	d->running = true;
 	d->idle = d->replied = false;
-	d->from_us = bulk_now_us();
+	d->from_us = net_now_us();
 	if (d->client != NULL)
 		run_client(d);
 	else
@@ -144,7 +145,7 @@ on_info(void *arg, int status)
 
 	d->asked = NULL;
 	if (status != 0)
-		bulk_die("the kernel did not answer kernel_info_request");
+		net_die("the kernel did not answer kernel_info_request");
 	start(d);
 }
 
@@ -184,7 +185,7 @@ open_bare(struct direct *d, const struct wire_connfile *cf)
 	conf.endpoint = wire_connfile_endpoint(cf, WIRE_SHELL);
 	d->shell = wire_channel_new(d->lp, &conf, on_frames, d);
 	if (d->iopub == NULL || d->shell == NULL)
-		bulk_die("socket");
+		net_die("socket");
 }
 
 static struct wire_connfile *
@@ -197,26 +198,26 @@ read_connfile(const char *path)
 	ssize_t n = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : -1;
 
 	if (n < 0 || wire_connfile_parse(bytes, (size_t)n, &cf, &err) != 0)
-		bulk_die(path);
+		net_die(path);
 	(void)close(fd);
 	return cf;
 }
 
-uint64_t
-bulk_zmq(const char *connfile, bool parsed, const char *code, size_t len, struct bulk_check *c)
+void
+bulk_zmq(struct bulk_run *r, const char *connfile, bool parsed)
 {
-	struct direct d = {.check = c};
+	struct direct d = {.check = &r->check};
 	struct wire_connfile *cf = read_connfile(connfile);
 	const char *key = wire_connfile_key(cf);
 	struct loop_timer *expiry;
 
 	if (wire_channel_setup(16) != 0)
-		bulk_die("ZMQ");
+		net_die("ZMQ");
 	d.lp = loop_new();
 	expiry = loop_timer_new(d.lp, DEADLINE_MS, on_expiry, NULL);
-	d.content = json_pack("{s:s%, s:b, s:b, s:{}, s:b, s:b}", "code", code, len, "silent",
-	                      0, "store_history", 1, "user_expressions", "allow_stdin", 0,
-	                      "stop_on_error", 1);
+	d.content = json_pack("{s:s%, s:b, s:b, s:{}, s:b, s:b}", "code", r->code, r->len,
+	                      "silent", 0, "store_history", 1, "user_expressions",
+	                      "allow_stdin", 0, "stop_on_error", 1);
 	d.sign = wire_sign_new(key, strlen(key));
 	if (parsed)
 		d.client = wire_client_new(d.lp, cf, false, NULL, NULL);
@@ -233,5 +234,6 @@ bulk_zmq(const char *connfile, bool parsed, const char *code, size_t len, struct
 	wire_connfile_free(cf);
 	loop_free(d.lp);
 	wire_channel_term();
-	return d.took_us;
+	r->took_us = d.took_us;
+	r->ended = true;
 }

@@ -1,22 +1,18 @@
-"""What OpenSandbox's Python SDK takes, for tests/bench/latency: osbrun.py run|alone|create URL TOKEN N
+"""What OpenSandbox's Python SDK takes, for tests/bench/sdkrun.py.
 
   run     codes.run("1") N times in the default sandbox, after five runs to warm up
   alone   the same against a server that does nothing but answer: what the SDK itself takes
   create  N times a new sandbox: Sandbox.create, CodeInterpreter.create with its health check and without, which is
           what the SDK takes itself, the first run, and kill; and both where the SDK need not read a hundred CAs
-Prints a JSON object: {NAME: {"n", "min_ms", "p50_ms", "p99_ms"}}.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
 import socket
-import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +24,7 @@ from code_interpreter.sync.adapters.code_adapter import CodesAdapterSync
 from opensandbox import SandboxSync
 from opensandbox.config.connection_sync import ConnectionConfigSync
 from opensandbox.models.sandboxes import SandboxEndpoint
+from sdkrun import collected, repeated, summary, timed
 
 EVENTS = (
     {"type": "init", "text": "6f1dfb6e-8b44-4f3a-a6a5-bd0ebd2bd6c7", "timestamp": 1},
@@ -35,27 +32,6 @@ EVENTS = (
     {"type": "result", "results": {"text": "1"}, "timestamp": 1},
     {"type": "execution_complete", "execution_time": 1, "timestamp": 1},
 )
-WARM_UP = 5
-
-
-def summary(took: list[float]) -> dict[str, float]:
-    took = sorted(took)
-    n = len(took)
-    return {"n": n, "min_ms": took[0], "p50_ms": took[n // 2], "p99_ms": took[n * 99 // 100]}
-
-
-def timed(call: Callable[[], Any], into: list[float]) -> Any:
-    start = time.perf_counter()
-    value = call()
-    into.append((time.perf_counter() - start) * 1e3)
-    return value
-
-
-def repeated(call: Callable[[], object], n: int) -> dict[str, float]:
-    took: list[float] = []
-    for _ in range(n + WARM_UP):
-        timed(call, took)
-    return summary(took[WARM_UP:])
 
 
 def canned() -> tuple[int, int]:
@@ -86,12 +62,6 @@ def alone(n: int) -> dict[str, float]:
         os.kill(child, signal.SIGKILL)
 
 
-def collected(call: Callable[[], Any], into: list[float]) -> Any:
-    """As timed, without what the garbage of the calls before takes: the SDK's TLS contexts are large."""
-    gc.collect()
-    return timed(call, into)
-
-
 def one_authority() -> str:
     """A file with the first certificate of the many that the SDK reads for each of its clients, even for plain http."""
     certificate = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
@@ -116,9 +86,12 @@ def creates(there: Callable[[], ConnectionConfigSync], n: int) -> dict[str, dict
         collected(lambda b=box: interpreter(b, skip_health_check=True), took["- without its check"]).close()
         box.destroy()
     for _ in range(n):
-        box = sandbox()
-        made = interpreter(box)
-        collected(lambda i=made: i.codes.run("1"), took["first run"])
+        whole: list[float] = []
+        box = collected(sandbox, whole)
+        made = timed(lambda b=box: interpreter(b), whole)
+        timed(lambda i=made: i.codes.run("1"), whole)
+        took["first run"].append(whole[2])
+        took["to first output"].append(sum(whole))
         made.close()
         box.destroy()
     os.environ["SSL_CERT_FILE"] = one_authority()
@@ -141,8 +114,3 @@ def main(what: str, url: str, token: str, n: int) -> dict[str, dict[str, float]]
     sandbox = SandboxSync.connect("default", connection_config=there())
     codes = CodeInterpreterSync.create(sandbox).codes
     return {"run": repeated(lambda: codes.run("1"), n)}
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))), flush=True)
-    os._exit(0)
