@@ -5,6 +5,9 @@ import importlib.util
 import os
 import sys
 
+from . import prepared, warm
+from .app import KernelApp
+
 INLINE = "module://matplotlib_inline.backend_inline"
 
 # Before their libraries are loaded, for these have no thread then: a process with threads cannot be
@@ -18,10 +21,24 @@ _ONE_THREAD = (
 )
 
 
+# What the start itself imports late, and what is imported at the first use of the kernel.
+_OURS = (
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "bdb",
+    "code",
+    "faulthandler",
+    "ipykernel.debugger",
+    "kernelbridge_kernel.streams",
+    "pdb",
+    "tornado.platform.asyncio",
+)
+
+
 def load(modules: list[str]):
     """Import what a kernel needs, then `modules`. One that is missing or fails is a line on stderr."""
-    from kernelbridge_kernel import warm
-
+    for name in _OURS:
+        importlib.import_module(name)
     warm.up()
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"), MPLBACKEND=INLINE)
     for name in modules:
@@ -31,3 +48,4 @@ def load(modules: list[str]):
             print(f"zygote: {name} is not preloaded: {err}", file=sys.stderr, flush=True)
     if "matplotlib.pyplot" in sys.modules:
         importlib.import_module(INLINE.removeprefix("module://"))
+    prepared.prepare(KernelApp.instance())

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 
+from . import assign
+
 _KEY = b"KERNELBRIDGE_KERNEL_ID="
 _MOST_FD = (1 << 31) - 1
 
@@ -43,8 +45,11 @@ def become(request, keep: int):
     os.closerange(3, keep)
     os.closerange(keep + 1, _MOST_FD)
     os.chdir(request.cwd)
-    os.environ.clear()
-    os.environ.update(request.env)
+    for name in os.environ.keys() - request.env.keys():
+        del os.environ[name]
+    for name, value in request.env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     time.tzset()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
@@ -52,6 +57,7 @@ def become(request, keep: int):
 def renew():
     """Make anew what this process and its zygote have in common and must not."""
     threading.main_thread()._set_native_id()
+    assign.catch_up()
     random.seed()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
