@@ -294,6 +294,14 @@ gw_core_has_processes(const struct gw_core *core)
 }
 
 void
+gw_core_print_metrics(const struct gw_core *core, struct buf *b)
+{
+	gw_metric[GW_M_ZYGOTES] =
+	    core->zygote != NULL ? km_launch_zygote_count(core->zygote) : 0;
+	gw_metrics_print(b);
+}
+
+void
 gw_core_stop(struct gw_core *core, const char *why)
 {
 	struct list *it;

@@ -67,6 +67,9 @@ size_t gw_core_kernels(const struct gw_core *core);
 /* True if a process is not reaped yet: of a kernel or command, or what it left behind. */
 bool gw_core_has_processes(const struct gw_core *core);
 
+/* Append every metric as Prometheus text (gateway/metrics.h). */
+void gw_core_print_metrics(const struct gw_core *core, struct buf *b);
+
 /* End every context, with why; kernels go in the background. */
 void gw_core_stop(struct gw_core *core, const char *why);
 

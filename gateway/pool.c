@@ -529,10 +529,3 @@ gw_pool_count(const struct gw_pool *p)
 		n += p->stocks[i].ready_n;
 	return n;
 }
-
-/* Until kernelmgr brings its own. */
-__attribute__((weak)) bool
-km_spec_env_is_late(const struct km_spec *spec, const json_t *env)
-{
-	return spec->start_env == NULL || json_object_size(env) == 0;
-}

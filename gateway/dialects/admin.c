@@ -5,7 +5,6 @@
 #include "gateway/dialect.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/dialects/e2b.h"
-#include "gateway/metrics.h"
 #include "wire/base/buf.h"
 
 #define METRICS_MAX (1U << 20)
@@ -44,11 +43,10 @@ metrics(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct buf b;
 
-	(void)core;
 	(void)body;
 	(void)len;
 	buf_init(&b, METRICS_MAX);
-	gw_metrics_print(&b);
+	gw_core_print_metrics(core, &b);
 	gw_http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
 	buf_fini(&b);
 }

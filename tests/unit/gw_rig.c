@@ -92,7 +92,7 @@ rig_free(struct rig *r)
 	static const enum gw_metric_id gauges[] = {
 	    GW_M_SANDBOXES,          GW_M_CONTEXTS,        GW_M_EXECUTIONS_QUEUED,
 	    GW_M_EXECUTIONS_RUNNING, GW_M_EXECUTIONS_KEPT, GW_M_EVENTS_BYTES,
-	    GW_M_COMMANDS_RUNNING,
+	    GW_M_COMMANDS_RUNNING,   GW_M_POOL_KERNELS,
 	};
 
 	gw_core_free(r->core);

@@ -375,8 +375,7 @@ km_kernel_spec(const struct km_kernel *k)
 pid_t
 km_kernel_pid(const struct km_kernel *k)
 {
-	(void)k;
-	return 0;
+	return k->pid;
 }
 
 const char *

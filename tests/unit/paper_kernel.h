@@ -40,6 +40,7 @@ struct km_kernel {
 	km_assigned_fn *assigned; /* km_kernel_assign() is not answered */
 	void *assign_arg;
 	unsigned assigns_n;
+	pid_t pid;     /* 0, or what the test says */
 	int exit_code; /* -1, or what the test sets before paper_die() */
 };
 
