@@ -22,6 +22,10 @@
 #define RECONNECT_MS     10
 #define RECONNECT_MAX_MS 30
 
+#define MEAN_FIRST       1024 /* bytes of a message, before any came */
+#define FRAME_COST       128  /* of a frame, beside its bytes */
+#define MARK_LEAST       1000 /* what other clients of Jupyter kernels have */
+
 struct wire_channel {
 	struct loop *lp; /* borrowed */
 	enum wire_channel_kind kind;
@@ -32,6 +36,9 @@ struct wire_channel {
 	loop_fn *connected; /* not told yet, or NULL */
 	void *arg;
 	bool paused;
+	size_t bytes; /* to keep, or 0: the mark stays */
+	size_t mean;  /* of the newest messages */
+	size_t mark;
 	zmq_msg_t *msgs; /* the message being lent: msgs[0..room) */
 	struct wire_slice *frames;
 	size_t room;
@@ -116,6 +123,32 @@ receive(struct wire_channel *ch)
 	return (int)n;
 }
 
+/* Never up again: ZMQ wakes a writer that waits when a multiple of half the mark was read, and that
+ * may be beyond what there is to read. */
+static void
+lower_mark(struct wire_channel *ch)
+{
+	size_t want = ch->bytes / ch->mean;
+
+	want = want > MARK_LEAST ? want : MARK_LEAST;
+	if (2 * want > ch->mark)
+		return;
+	ch->mark = want;
+	zsock_set_rcvhwm(ch->socket, (int)want);
+}
+
+/* ZMQ's mark counts messages of any size: let it follow the size of what comes. */
+static void
+weigh(struct wire_channel *ch, size_t n)
+{
+	size_t size = n * FRAME_COST;
+
+	for (size_t i = 0; i < n; i++)
+		size += ch->frames[i].len;
+	ch->mean = (7 * ch->mean + size) / 8 + 1;
+	lower_mark(ch);
+}
+
 /* Deliver one message.  Returns false when none is there. */
 static bool
 deliver(struct wire_channel *ch)
@@ -127,6 +160,8 @@ deliver(struct wire_channel *ch)
 	for (int i = 0; i < n; i++)
 		ch->frames[i] =
 		    (struct wire_slice){zmq_msg_data(&ch->msgs[i]), zmq_msg_size(&ch->msgs[i])};
+	if (ch->bytes > 0)
+		weigh(ch, (size_t)n);
 	ch->fn(ch->arg, ch->kind, ch->frames, (size_t)n);
 	close_frames(ch, (size_t)n);
 	return true;
@@ -185,6 +220,15 @@ on_fd(void *arg, unsigned events)
 	run(arg);
 }
 
+/* The mark that follows the size of messages, or 0. */
+static size_t
+first_mark(const struct wire_channel_conf *conf)
+{
+	bool follows = conf->kind == WIRE_IOPUB && conf->iopub_hwm == 0;
+
+	return follows ? conf->iopub_bytes / MEAN_FIRST : 0;
+}
+
 static void
 configure(void *sock, const struct wire_channel_conf *conf)
 {
@@ -194,7 +238,7 @@ configure(void *sock, const struct wire_channel_conf *conf)
 	zsock_set_reconnect_ivl_max(sock, RECONNECT_MAX_MS);
 	zsock_set_sndhwm(sock, 0);
 	if (conf->kind == WIRE_IOPUB) {
-		zsock_set_rcvhwm(sock, conf->iopub_hwm);
+		zsock_set_rcvhwm(sock, conf->iopub_hwm + (int)first_mark(conf)); /* one is 0 */
 		zsock_set_subscribe(sock, "");
 		return;
 	}
@@ -219,6 +263,9 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
 	*ch = (struct wire_channel){.lp = lp, .kind = conf->kind, .fn = fn, .arg = arg};
 	ch->socket = sock;
 	ch->connected = conf->connected;
+	ch->mean = MEAN_FIRST;
+	ch->mark = first_mark(conf);
+	ch->bytes = ch->mark > 0 ? conf->iopub_bytes : 0;
 	loop_task_init(&ch->again, lp, run, ch);
 	if (zmq_connect(sock, conf->endpoint) == 0)
 		ch->watch = loop_fd_new(lp, zsock_fd(sock), LOOP_READ, on_fd, ch);
@@ -291,6 +338,7 @@ wire_channel_resume(struct wire_channel *ch)
 void
 wire_channel_set_hwm(struct wire_channel *ch, int hwm)
 {
+	ch->bytes = 0;
 	zsock_set_rcvhwm(ch->socket, hwm);
 	look_again(ch); /* setting an option handles what ZMQ_FD told of */
 }

@@ -35,6 +35,9 @@ struct wire_channel_conf {
 	const char *endpoint;
 	const char *identity; /* ZMQ routing id of a DEALER, or NULL: ZMQ makes one */
 	int iopub_hwm;        /* receive mark of IOPUB in messages; 0 keeps all of them */
+	/* With iopub_hwm 0: keep about so many bytes, by a mark that follows the size of what
+	 * comes; 0 keeps all. */
+	size_t iopub_bytes;
 	loop_fn
 	    *connected; /* called once, with arg, when the kernel's side is there; or NULL */
 };

@@ -18,8 +18,9 @@
 #include "wire/connfile.h"
 #include "wire/msg.h"
 
-#define INPUT_MAX   (64U << 10) /* header of an input_request */
-#define WAITING_HWM 16          /* receive mark for a kernel that waits: design, section 6 */
+#define INPUT_MAX   (64U << 10)        /* header of an input_request */
+#define TAKEN_BYTES ((size_t)64 << 20) /* what ZMQ holds of another while we are busy */
+#define WAITING_HWM 16 /* receive mark for a kernel that waits: design, section 6 */
 
 static void
 release_req(void *arg)
@@ -86,6 +87,7 @@ open_channel(struct wire_client *c, enum wire_channel_kind kind, const char *end
 	    .endpoint = endpoint,
 	    .identity = kind == WIRE_SHELL || kind == WIRE_STDIN ? c->session : NULL,
 	    .iopub_hwm = hwm,
+	    .iopub_bytes = TAKEN_BYTES,
 	    .connected = kind == WIRE_STDIN ? on_stdin_connected : NULL,
 	};
 

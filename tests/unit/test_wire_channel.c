@@ -382,28 +382,73 @@ pause_holds_and_resume_delivers(void **state)
 	run_until(100);
 }
 
-/* A publisher that waits is held once both sides are full, and loses nothing. */
 static void
-small_mark_holds_the_publisher(void **state)
+bind_waiting_peer(void)
 {
-	(void)state;
-	static char body[4096];
-	int one = 1, mark = 16, soon = 300, sent = 0;
+	int one = 1, mark = 16, soon = 300;
 
 	w->peer = zmq_socket(w->ctx, ZMQ_XPUB);
 	(void)zmq_setsockopt(w->peer, ZMQ_XPUB_NODROP, &one, sizeof(one));
 	(void)zmq_setsockopt(w->peer, ZMQ_SNDHWM, &mark, sizeof(mark));
 	(void)zmq_setsockopt(w->peer, ZMQ_SNDTIMEO, &soon, sizeof(soon));
 	assert_int_equal(zmq_bind(w->peer, w->endpoint), 0);
-	open_channel(WIRE_IOPUB, 16, count);
+}
+
+/* How many messages of len bytes the paused channel and its publisher hold; they arrive when it
+ * goes on. */
+static int
+held(size_t len)
+{
+	static char body[65536];
+	int sent = 0;
+
 	wire_channel_pause(w->ch);
-	await_subscription();
-	while (sent < 100000 && zmq_send(w->peer, body, sizeof(body), 0) >= 0)
+	while (sent < 100000 && zmq_send(w->peer, body, len, 0) >= 0)
 		sent++;
 	assert_int_equal(errno, EAGAIN);
-	assert_in_range(sent, 32, 2000);
 	wire_channel_resume(w->ch);
-	run_until(sent);
+	run_until(w->got + sent);
+	return sent;
+}
+
+/* A publisher that waits is held once both sides are full, and loses nothing. */
+static void
+small_mark_holds_the_publisher(void **state)
+{
+	(void)state;
+	bind_waiting_peer();
+	open_channel(WIRE_IOPUB, 16, count);
+	await_subscription();
+	assert_in_range(held(4096), 32, 2000);
+}
+
+static void
+a_mark_set_later_holds_it_too(void **state)
+{
+	(void)state;
+	bind_waiting_peer();
+	open_channel(WIRE_IOPUB, 0, count);
+	await_subscription();
+	wire_channel_set_hwm(w->ch, 16);
+	assert_in_range(held(4096), 32, 2000);
+}
+
+/* About 8 MiB: that many small messages or fewer large ones, but never below 1000. */
+static void
+a_mark_follows_the_size_of_messages(void **state)
+{
+	(void)state;
+	struct wire_channel_conf conf = {
+	    .kind = WIRE_IOPUB, .endpoint = w->endpoint, .iopub_bytes = 8 << 20};
+
+	bind_waiting_peer();
+	w->ch = wire_channel_new(w->lp, &conf, count, w);
+	assert_non_null(w->ch);
+	await_subscription();
+	assert_in_range(held(1024), 7000, 12000);
+	assert_in_range(held(16384), 3500, 12000); /* nobody knew their size */
+	assert_in_range(held(16384), 500, 1500);
+	assert_in_range(held(16), 500, 15000);
 }
 
 static void
@@ -504,6 +549,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(flood_comes_in_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(pause_holds_and_resume_delivers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(small_mark_holds_the_publisher, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_mark_set_later_holds_it_too, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_mark_follows_the_size_of_messages, setup,
+	                                    teardown),
 	    cmocka_unit_test_setup_teardown(freed_inside_its_callback, setup, teardown),
 	    cmocka_unit_test_setup_teardown(too_many_frames_come_as_none, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_endpoint_is_refused, setup, teardown),
