@@ -54,9 +54,10 @@ def ask(kernel: Kernel, content) -> tuple[list, dict]:
     seen = []
     while not seen or not is_idle(seen[-1]):
         seen.append(kernel.event(msg["header"]["msg_id"]))
-    reply = kernel.client.get_shell_msg(timeout=DEADLINE_S)
+    reply: dict = {"parent_header": {}}
+    while reply["parent_header"].get("msg_id") != msg["header"]["msg_id"]:
+        reply = kernel.client.get_shell_msg(timeout=DEADLINE_S)
     assert reply["msg_type"] == "kernelbridge_assign_reply"
-    assert reply["parent_header"]["msg_id"] == msg["header"]["msg_id"]
     return [(e["msg_type"], e["content"].get("execution_state")) for e in seen], reply["content"]
 
 

@@ -3,6 +3,8 @@
 Started as `python -P -m kernelbridge_kernel -f CONNECTION_FILE`. One file, one thing:
 
     app        the kernel's start: sockets, streams, no files of the user's
+    options    what a kernel's command line can ask for
+    debugged   the kernel with ipykernel's debugger
     parent     die with the process that started the kernel
     iopub      the one ordered and bounded queue in front of the iopub socket
     streams    sys.stdout and sys.stderr

@@ -18,7 +18,7 @@ from traitlets import Any, Bool, DottedObjectName, Type, default, observe
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
-from . import lastwords, prepared, wire
+from . import lastwords, options, prepared, wire
 from .iopub import IOPub
 from .kernel import IPythonKernel
 from .parent import ParentWatch
@@ -189,8 +189,10 @@ class KernelApp(IPKernelApp):
 
 
 def run(argv: list[str]):
-    """Run one kernel with these arguments. Garbage collection is off until it has started."""
-    app = KernelApp.instance()
+    """Run one kernel with these arguments, among them options (options.py). Garbage collection is off
+    until it has started."""
+    kind, argv = options.app_class(argv)
+    app = kind.instance()
     app.initialize(argv)
     gc.freeze()
     gc.enable()

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from . import environ, request
-from .shell import ipython_folder
+from .history import ipython_folder
 
 REQUEST, REPLY = "kernelbridge_assign_request", "kernelbridge_assign_reply"
 

@@ -16,10 +16,11 @@ from .capture import CStdio
 from .compiler import Compiler
 from .pictures import Pictures
 from .shell import ZMQInteractiveShell
+from .streams import Stream
 
 
 @contextmanager
-def _no_debugger():
+def hidden_debugger():
     """ipykernel.debugger finds no debugpy, whose import costs as much as the rest of the kernel."""
     found = sys.modules.get("debugpy")
     sys.modules["debugpy"] = None
@@ -37,11 +38,18 @@ class IPythonKernel(StockKernel):
     shell_class = Type(ZMQInteractiveShell)
     compiler_class = Type(Compiler)
     _execute_sleep = Float(0.0).tag(config=True)
+    flush_interval = Float(Stream.flush_interval, help="Seconds until unfinished lines are sent.").tag(
+        config=True
+    )
+    debugger_class = None  # where ipykernel names one, traitlets imports it
+    hidden_debugger = staticmethod(hidden_debugger)
 
     def __init__(self, **kwargs):
-        with _no_debugger():
+        with self.hidden_debugger():
             super().__init__(**kwargs)
         self.shell_handlers[assign.REQUEST] = partial(assign.answer, self)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush_interval = self.flush_interval
         self._stdio = CStdio()
         self._pictures = Pictures(lambda: self.rich)
         self._interrupted = False  # before the code of the request at hand began

@@ -14,7 +14,7 @@ from IPython.core.error import UsageError
 from traitlets import default, observe
 
 from . import plaintb
-from .history import History
+from .history import History, ipython_folder
 from .rich import DisplayFormatter
 
 
@@ -44,11 +44,6 @@ def _has_group(value) -> bool:
         seen.add(id(value))
         value = value.__context__
     return False
-
-
-def ipython_folder() -> str:
-    """Return where IPython's own files of this user would be."""
-    return os.path.normpath(os.path.expanduser(os.environ.get("IPYTHONDIR") or "~/.ipython"))
 
 
 class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
