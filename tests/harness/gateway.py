@@ -3,6 +3,8 @@
 The contract with the binary (design section 2): one line on stdout
 `kernelbridge: listening on http://ADDR:PORT/?token=TOKEN` once it serves, GET /ready 200 once the
 default Python kernel is warm, GET /metrics in Prometheus text, SIGTERM drains and exits 0.
+
+Kernels that wait in its pool, and the zygote that forks them, are there at rest: `still` counts them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import psutil
@@ -30,6 +34,8 @@ MARKER = "KBTEST_RUN"
 SANITIZER = re.compile(
     r"ERROR: (?:Address|Leak|Thread|Memory)Sanitizer|runtime error:|WARNING: ThreadSanitizer"
 )
+MOVING = ("kernel_starts_total", "kernel_deaths_total", "pool_kernels", "zygotes")  # while kernels come or go
+T = TypeVar("T")
 LISTENING = re.compile(r"listening on (https?://\S+)")
 
 
@@ -60,6 +66,13 @@ def until(what: str, probe: Callable[[], object], deadline_s: float = DEADLINE_S
         time.sleep(0.02)
 
 
+class Ahead(NamedTuple):
+    """What a gateway started without being asked: kernels that wait in its pool, and zygotes."""
+
+    kernels: int
+    zygotes: int
+
+
 class Gateway:
     """One running gateway process with a state directory of its own."""
 
@@ -83,13 +96,14 @@ class Gateway:
             *(f"--launcher={name}" for name in [os.environ.get("KBTEST_LAUNCHER")] if name),
             *args,
         ]
+        self.environment = self._environment(env or {})
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=self._environment(env or {}),
+                env=self.environment,
                 text=True,
                 start_new_session=True,
             )
@@ -220,6 +234,37 @@ class Gateway:
             raise AssertionError(
                 f"kernelbridge_{name} is {seen[0]}, not {value}, after {deadline_s:.0f} s"
             ) from None
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """Its configuration when it started, by name."""
+        print_config = [self.command[0], "--print-config", *self.command[1:]]
+        text = subprocess.run(print_config, env=self.environment, capture_output=True, text=True, check=True)
+        lines = (line.partition(" =") for line in text.stdout.splitlines() if not line.startswith("#"))
+        return {name: value.strip() for name, _, value in lines if name}
+
+    def still(self, look: Callable[[], T]) -> tuple[T, Ahead]:
+        """`look()` while no kernel came or went, and what is there ahead; it waits for such a moment."""
+        found: list[tuple[T, Ahead]] = []
+
+        def probe() -> bool:
+            before = self.metrics()
+            value = look()
+            after = self.metrics()
+            moving = [name for name in MOVING if before[f"kernelbridge_{name}"] != after[f"kernelbridge_{name}"]]
+            if moving or after['kernelbridge_kernels{state="starting"}']:
+                return False
+            ahead = Ahead(int(after["kernelbridge_pool_kernels"]), int(after["kernelbridge_zygotes"]))
+            found[:] = [(value, ahead)]
+            return True
+
+        until("no kernel comes or goes", probe)
+        return found[0]
+
+    def wait_pool(self) -> None:
+        """Wait until the pool is full: at least what its setting says."""
+        wanted = int(self.settings["pool_python"])
+        until(f"{wanted} kernels in the pool", lambda: self.gauge("pool_kernels") >= wanted)
 
     def wait_at_rest(self, contexts: int | None = None) -> None:
         """Wait until nothing runs and nothing waits, and `contexts` contexts exist."""

@@ -1,4 +1,8 @@
-"""What a gateway holds when nothing happens, and the proof that it came back to that."""
+"""What a gateway holds when nothing happens, and the proof that it came back to that.
+
+The kernels of its pool are part of that, as many as it has learnt to keep ready; what one of them holds is
+known, so that what is left of it afterwards would show.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ ZERO = (
     'kernels{state="busy"}',
     'kernels{state="stopping"}',
 )
+CHANNELS = 4  # of one kernel, at most: some are opened when they are used
+FILES = 6  # of one kernel: its connection file, and its sockets
 QUIET = "--keep_executions=0"  # so that finished executions are no growth
 
 
@@ -54,15 +60,27 @@ def descriptors(pid: int) -> tuple[int, int]:
 
 
 def holds(gateway: Gateway) -> dict[str, Any]:
-    """Its gauges, descriptors, processes and files; one connection is the caller's own."""
-    metrics = gateway.metrics()
-    seen: dict[str, Any] = {name: int(metrics[f"kernelbridge_{name}"]) for name in ZERO}
-    for name in ("connections", "contexts", "sandboxes", 'kernels{state="ready"}'):
-        seen[name] = int(metrics[f"kernelbridge_{name}"])
-    seen["descriptors"], channels = descriptors(gateway.process.pid)
-    seen["channels"] = "4 or less" if channels <= 4 * metrics["kernelbridge_kernels"] else channels
-    seen["processes"] = len(gateway.descendants())
-    seen["files"] = len(gateway.run_files())
+    """Its gauges, descriptors, processes and files, without those of a full pool; one connection is the caller's."""
+
+    def look() -> dict[str, Any]:
+        metrics = gateway.metrics()
+        seen: dict[str, Any] = {name: int(metrics[f"kernelbridge_{name}"]) for name in ZERO}
+        for name in ("connections", "contexts", "sandboxes", "zygotes", 'kernels{state="ready"}'):
+            seen[name] = int(metrics[f"kernelbridge_{name}"])
+        seen["descriptors"], channels = descriptors(gateway.process.pid)
+        most = CHANNELS * metrics["kernelbridge_kernels"] + seen["zygotes"]
+        seen["channels"] = "4 or less" if channels <= most else channels
+        seen["processes"] = len(gateway.descendants())
+        seen["files"] = len(gateway.run_files())
+        return seen
+
+    seen, ahead = gateway.still(look)
+    wanted = int(gateway.settings["pool_python"])
+    seen["pool"] = "full" if ahead.kernels >= wanted else ahead.kernels
+    seen['kernels{state="ready"}'] -= ahead.kernels
+    seen["descriptors"] -= ahead.kernels  # the end of a pipe each
+    seen["processes"] -= ahead.kernels + ahead.zygotes
+    seen["files"] -= FILES * ahead.kernels
     return seen
 
 
@@ -71,7 +89,7 @@ def baseline(gateway: Gateway, ignore: tuple[str, ...] = ()) -> dict[str, Any]:
     clear(gateway)
     gateway.http("GET", "/sandboxes/default/proxy/44772/files/info?path=.")  # its home is open from now on
     expected = dict.fromkeys(ZERO, 0) | {"connections": 1, "contexts": 1, "sandboxes": 1}
-    expected |= {'kernels{state="ready"}': 1, "processes": 1}
+    expected |= {'kernels{state="ready"}': 1, "processes": 1, "pool": "full"}
     expected = {name: value for name, value in expected.items() if name not in ignore}
     until("a gateway at rest", lambda: expected.items() <= holds(gateway).items())
     return {name: value for name, value in holds(gateway).items() if name not in ignore}

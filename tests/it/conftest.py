@@ -16,9 +16,12 @@ from harness.gateway import Gateway  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def resting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, dict[str, int]]]:
-    """One gateway for a file of tests, and what it holds at rest."""
-    settings = ("--interrupt_grace_ms=1000", "--start_timeout_ms=30000", atrest.QUIET)
+def resting(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[Gateway, dict[str, int]]]:
+    """One gateway for a file of tests, with the file's own settings in RESTING, and what it holds at rest."""
+    own = getattr(request.module, "RESTING", ())
+    settings = ("--interrupt_grace_ms=1000", "--start_timeout_ms=30000", atrest.QUIET, *own)
     env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:quarantine_size_mb=4"}
     running = Gateway(tmp_path_factory.mktemp("it") / "state", *settings, env=env).wait_ready()
     try:

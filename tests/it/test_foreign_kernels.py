@@ -95,6 +95,7 @@ def gateway(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     running = Gateway(
         tmp_path_factory.mktemp("foreign") / "state",
         "--interrupt_grace_ms=1000",
+        "--pool_python=0",  # kernels are told apart by when they came
         atrest.QUIET,
         env={"JUPYTER_PATH": str(path)},
     ).wait_ready()

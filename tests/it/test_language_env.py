@@ -26,6 +26,8 @@ VALUES = {
 }
 STRANGE = 'it\'s "a" $HOME `x`\n\\n é 😀 {path}'
 
+RESTING = ("--pool_python=0",)  # kernels are told apart by when they came
+
 
 @pytest.fixture(scope="module", params=ALL, ids=lambda lang: lang.name)
 def seat(

@@ -19,6 +19,8 @@ from tongue import Seat, Tongue, check_error, error_name, kernels, seated, talki
 
 TEXT = "Zoë ☃ 😀 👩‍👩‍👧 你好 e\u0301 \u202eabc 'q' \"d\" $HOME `x` \\n %s {x}"
 
+RESTING = ("--pool_python=0",)  # kernels are told apart by when they came
+
 
 @pytest.fixture(scope="module", params=ALL, ids=lambda lang: lang.name)
 def seat(request: pytest.FixtureRequest, resting: tuple[Gateway, dict[str, int]]) -> Iterator[Seat]:

@@ -745,7 +745,7 @@ CHANNELS = 5  # of one kernel
 
 async def test_a_hundred_contexts_leave_nothing(make_gateway: Any) -> None:
     """Created, used and deleted: no process, descriptor or file stays (the rest is checked on stop)."""
-    own: Gateway = make_gateway()
+    own: Gateway = make_gateway("--pool_python=0")
     pid = own.process.pid
 
     def held() -> dict[str, list[str]]:
