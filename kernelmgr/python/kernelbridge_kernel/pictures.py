@@ -37,6 +37,12 @@ class Pictures:
             spec.loader = _Loader(spec.loader, self.change)
         return spec
 
+    def imported(self, names):
+        """Modules of these names have come into sys.modules without being looked for here."""
+        if _MODULE in names:
+            sys.meta_path.remove(self)
+            self.change(sys.modules[_MODULE])
+
     def change(self, module):
         """Replace the two methods of Image."""
         image = getattr(module, "Image", None)

@@ -1,28 +1,23 @@
-"""What a zygote loads before it forks."""
+"""What a zygote loads before it forks, and how a kernel takes it into use."""
 
+import gc
 import importlib
-import importlib.util
 import os
+import random
 import sys
+import warnings
+from contextlib import suppress
 
-from . import prepared, warm
+from . import assign, prepared, threads, warm
 from .app import KernelApp
+from .pictures import Pictures
+from .shelf import Shelf
 
 INLINE = "module://matplotlib_inline.backend_inline"
+_BACKEND = INLINE.removeprefix("module://")
 
-# Before their libraries are loaded, for these have no thread then: a process with threads cannot be
-# forked. A forked kernel has the environment of a spawned one.
-_ONE_THREAD = (
-    "OPENBLAS_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-
-
-# What the start itself imports late, and what is imported at the first use of the kernel.
-_OURS = (
+# What the start itself imports late.
+_START = (
     "IPython.core.completerlib",
     "IPython.core.debugger",
     "bdb",
@@ -35,17 +30,81 @@ _OURS = (
 )
 
 
-def load(modules: list[str]):
-    """Import what a kernel needs, then `modules`. One that is missing or fails is a line on stderr."""
-    for name in _OURS:
-        importlib.import_module(name)
-    warm.up()
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"), MPLBACKEND=INLINE)
-    for name in modules:
-        try:
+class Preload:
+    """The modules of one zygote. `load()` is for the zygote, once; the rest happens in kernels."""
+
+    def load(self, modules: list[str], options: list[str]):
+        """Load what a kernel needs and `modules`, then put on the shelf what a spawned kernel would not
+        have. A module that is missing or fails is a line on stderr. Kernels that have options (options.py)
+        make their shell themselves."""
+        for name in _START:
             importlib.import_module(name)
-        except Exception as err:
-            print(f"zygote: {name} is not preloaded: {err}", file=sys.stderr, flush=True)
-    if "matplotlib.pyplot" in sys.modules:
-        importlib.import_module(INLINE.removeprefix("module://"))
-    prepared.prepare(KernelApp.instance())
+        ours = set(sys.modules)
+        warm.up()
+        tools = set(sys.modules)
+        filters = warnings.filters[:]
+        with threads.none():
+            os.environ.setdefault("MPLBACKEND", INLINE)
+            self._import(modules)
+        self._theirs = set(sys.modules) - tools
+        self._filters = [one for one in warnings.filters if one not in filters]
+        self._generators = _generators()
+        self._pools = threads.pools()
+        _set_filters(filters)
+        self._shelf = Shelf(ours, self._took)
+        if not options:
+            prepared.prepare(KernelApp.instance())
+
+    def _import(self, modules):
+        for name in modules:
+            try:
+                importlib.import_module(name)
+            except BaseException as err:
+                print(f"zygote: {name} is not preloaded: {err}", file=sys.stderr, flush=True)
+        if "matplotlib.pyplot" in sys.modules:
+            importlib.import_module(_BACKEND)
+
+    def _took(self, names):
+        """Do for these modules what their import would do in this process."""
+        if self._theirs and not self._theirs.isdisjoint(names):
+            self._theirs = set()
+            for renew in self._generators:
+                renew()
+            threads.restore(self._pools)
+            _set_filters([one for one in self._filters if one not in warnings.filters] + warnings.filters)
+        for name in assign._PACKAGES.keys() & names:
+            with suppress(Exception):
+                assign._PACKAGES[name](sys.modules[name])
+        if "matplotlib" in names:
+            self._took_matplotlib(sys.modules["matplotlib"])
+        if _BACKEND in names:
+            sys.modules[_BACKEND]._enable_matplotlib_integration()
+        for finder in list(sys.meta_path):
+            if isinstance(finder, Pictures):
+                finder.imported(names)
+
+    def _took_matplotlib(self, matplotlib):
+        matplotlib.get_configdir()
+        matplotlib.get_cachedir()
+        backend = os.environ.get("MPLBACKEND", INLINE)
+        if backend != INLINE:
+            matplotlib.rcParams["backend"] = backend
+
+
+def _set_filters(filters):
+    warnings.filters[:] = filters
+    warnings._filters_mutated()
+
+
+def _generators() -> list:
+    """Return a function for each generator of random numbers that some module made for itself: it gives
+    the generator a new seed. (os.fork() does it for `random`'s own.)"""
+    found = []
+    bits = getattr(sys.modules.get("numpy.random.bit_generator"), "BitGenerator", ())
+    for one in gc.get_objects():
+        if isinstance(one, bits):
+            found.append(lambda one=one: setattr(one, "state", type(one)().state))
+        elif isinstance(one, random.Random) and not isinstance(one, random.SystemRandom):
+            if one is not random._inst:
+                found.append(one.seed)
+    return found

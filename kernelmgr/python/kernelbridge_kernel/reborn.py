@@ -4,7 +4,6 @@ import ctypes
 import os
 import random
 import signal
-import sys
 import threading
 import time
 
@@ -59,6 +58,3 @@ def renew():
     threading.main_thread()._set_native_id()
     assign.catch_up()
     random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()

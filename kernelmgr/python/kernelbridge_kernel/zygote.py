@@ -1,4 +1,4 @@
-"""`python -P -m kernelbridge_kernel.zygote [MODULE...]`: fork kernels on request.
+"""`python -P -m kernelbridge_kernel.zygote [--OPTION=VALUE...] [MODULE...]`: fork kernels on request.
 
 Loads what a kernel has loaded after its first cells, then the MODULEs (those that are installed),
 says {"ready": true} on descriptor 3 and forks a kernel for each request that comes there; the packets
@@ -23,8 +23,9 @@ import re  # noqa: E402
 import socket  # noqa: E402
 from typing import Any, NamedTuple  # noqa: E402
 
-from kernelbridge_kernel import preload, reborn  # noqa: E402
+from kernelbridge_kernel import options, reborn  # noqa: E402
 from kernelbridge_kernel.app import run  # noqa: E402
+from kernelbridge_kernel.preload import Preload  # noqa: E402
 
 SOCKET = 3
 _MOST = 4 << 20  # bytes of a request; an environment that execve(2) takes is smaller
@@ -147,7 +148,8 @@ def main() -> Request | None:
     """Load and serve. As serve()."""
     sock = socket.socket(fileno=SOCKET)
     block = reborn.StartBlock()
-    preload.load(sys.argv[1:])
+    given, modules = options.split(sys.argv[1:])
+    Preload().load(modules, given)
     gc.collect()
     gc.freeze()
     threads = os.listdir("/proc/self/task")
@@ -159,4 +161,4 @@ def main() -> Request | None:
 if __name__ == "__main__":
     kernel = main()
     if kernel is not None:
-        run(["-f", kernel.connection_file])
+        run(["-f", kernel.connection_file, *options.split(sys.argv[1:])[0]])
