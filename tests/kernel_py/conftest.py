@@ -1,10 +1,15 @@
-"""Fixtures for tests of the kernel package: real kernels from the prefix, driven by jupyter_client."""
+"""Fixtures for tests of the kernel package: real kernels from the prefix, driven by jupyter_client.
+
+They are spawned; with KBTEST_LAUNCHER=zygote (scripts/test --launcher=zygote) forked, where they can be.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -15,9 +20,14 @@ from harness.gateway import until
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
+from .zygote import ForkedManager, Zygote
+
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = Path(os.environ.get("KERNELBRIDGE_PREFIX") or ROOT / "build" / "prefix").resolve()
 DEADLINE_S = 60
+SPEC = PREFIX / "share/jupyter/kernels/python3/kernel.json"
+PRELOAD = ("numpy", "pandas", "matplotlib.pyplot")
+FORKED = os.environ.get("KBTEST_LAUNCHER") == "zygote"
 
 
 @dataclass
@@ -61,30 +71,55 @@ class Run:
         return event["content"]["data"]["text/plain"]
 
 
-class Kernel:
-    """One kernel process and its only client."""
+def spawning_manager(folder: Path, **manager: Any) -> KernelManager:
+    specs = KernelSpecManager(kernel_dirs=[str(PREFIX / "share/jupyter/kernels")])
+    specs.ensure_native_kernel = False
+    return KernelManager(
+        kernel_name="python3",
+        kernel_spec_manager=specs,
+        transport="ipc",
+        connection_file=str(folder / "k.json"),
+        **manager,
+    )
 
-    def __init__(self, folder: Path, env: dict[str, str] | None = None, **manager: Any) -> None:
+
+def starts_late(env: dict[str, str]) -> bool:
+    """True if a kernel that was started before can still be given these variables."""
+    patterns = json.loads(SPEC.read_text())["metadata"]["kernelbridge"]["start_env"]
+    return not any(fnmatchcase(name, pattern) for name in env for pattern in patterns)
+
+
+class Kernel:
+    """One kernel process and its only client. It is forked where there is a zygote that can do it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        env: dict[str, str] | None = None,
+        options: list[str] | None = None,
+        zygote: Zygote | None = None,
+        **manager: Any,
+    ) -> None:
         self.home = folder / "home"
         self.cwd = folder / "cwd"
         for path in (self.home, self.cwd):
             path.mkdir(exist_ok=True)
-        specs = KernelSpecManager(kernel_dirs=[str(PREFIX / "share/jupyter/kernels")])
-        specs.ensure_native_kernel = False
-        self.manager = KernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=specs,
-            transport="ipc",
-            connection_file=str(folder / "k.json"),
-            **manager,
-        )
+        if zygote is not None and not options and not manager and starts_late(env or {}):
+            self.manager: Any = ForkedManager(zygote, str(folder / "k.json"))
+        else:
+            self.manager = spawning_manager(folder, **manager)
         full = {**os.environ, "HOME": str(self.home), **(env or {})}
         for name in ("MPLBACKEND", "IPYTHONDIR", "PYTHONPATH"):
             if name not in (env or {}):
                 full.pop(name, None)
         self.log = (folder / "log").open("w+b")
         self.manager.start_kernel(
-            cwd=str(self.cwd), env=full, stdout=self.log, stderr=self.log, independent=False
+            cwd=str(self.cwd),
+            env=full,
+            stdout=self.log,
+            stderr=self.log,
+            independent=False,
+            extra_arguments=options,
         )
         self.client = self.manager.client()
         self.client.start_channels()
@@ -173,8 +208,25 @@ def is_idle(msg: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    kernel = Kernel(tmp_path_factory.mktemp("k"))
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """A zygote with PRELOAD, where that is installed. It prints nothing."""
+    path = tmp_path_factory.mktemp("z") / "stderr"
+    with path.open("wb") as stderr:
+        one = Zygote(json.loads(SPEC.read_text()), *PRELOAD, stderr=stderr)
+    yield one
+    one.close()
+    assert path.read_text() == ""
+
+
+@pytest.fixture(scope="session")
+def launcher(request: pytest.FixtureRequest) -> Zygote | None:
+    """What forks the kernels of the tests; None: they are spawned."""
+    return request.getfixturevalue("zygote") if FORKED else None
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, launcher: Zygote | None) -> Iterator[Kernel]:
+    kernel = Kernel(tmp_path_factory.mktemp("k"), zygote=launcher)
     yield kernel
     kernel.close()
 
@@ -187,14 +239,14 @@ def kernel(shared: Kernel) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def make_kernel(tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
+def make_kernel(tmp_path: Path, launcher: Zygote | None) -> Iterator[Callable[..., Kernel]]:
     """Factory of kernels for one test."""
     made: list[Kernel] = []
 
     def make(**kwargs: Any) -> Kernel:
         folder = tmp_path / f"k{len(made)}"
         folder.mkdir(exist_ok=True)
-        made.append(Kernel(folder, **kwargs))
+        made.append(Kernel(folder, **{"zygote": launcher, **kwargs}))
         return made[-1]
 
     yield make

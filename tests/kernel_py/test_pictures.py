@@ -84,7 +84,7 @@ print('PIL' in sys.modules)
 import PIL.Image
 print(type(PIL.Image.__loader__).__name__, PIL.Image.__spec__.loader is PIL.Image.__loader__)
 print(PIL.Image.Image.save.__name__, inspect.signature(PIL.Image.Image.save))
-print([f for f in sys.meta_path if 'kernelbridge' in type(f).__module__])
+print([f for f in sys.meta_path if type(f).__name__ == 'Pictures'])
 """
     lines = kernel.run(code, meta=RICH).text().splitlines()
     assert lines[0] == "False" and lines[1] == "SourceFileLoader True"
