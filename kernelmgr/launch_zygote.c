@@ -34,7 +34,7 @@
 #define BOOT_MS   30000
 #define REPLY_MS  10000
 #define RETRY_MS  1000
-#define TRIES_MAX 3 /* zygotes that may end over one job; then it is spawned */
+#define TRIES_MAX 2 /* zygotes that may end over one job; then it is spawned */
 
 struct launcher {
 	struct km_launcher base; /* first: what callers hold */
@@ -209,6 +209,13 @@ end(struct km_job *job, int how)
 }
 
 static void
+end_stopping(struct km_job *job)
+{
+	(void)err_set(&job->why, -ECANCELED, "the gateway is stopping");
+	end(job, -1);
+}
+
+static void
 on_local_exited(void *arg, int how)
 {
 	struct km_job *job = arg;
@@ -274,6 +281,8 @@ on_cleared(void *arg)
 	job->tail = NULL;
 	if (job->killed)
 		end(job, KM_SIGNALLED + SIGKILL);
+	else if (job->l->stopping)
+		end_stopping(job);
 	else if (job->tries_n >= TRIES_MAX)
 		start_local_later(job);
 	else
@@ -656,8 +665,7 @@ km_launch_zygote_stop(struct km_launcher *base)
 	list_each (it, tmp, &l->line) {
 		struct km_job *job = list_entry(it, struct km_job, node);
 
-		(void)err_set(&job->why, -ECANCELED, "the gateway is stopping");
-		end(job, -1);
+		end_stopping(job);
 	}
 	list_each (it, tmp, &l->kinds)
 		km_zygotes_end(list_entry(it, struct kind, node)->zs);

@@ -26,6 +26,7 @@
 #define ID_VAR        "KERNELBRIDGE_KERNEL_ID"
 #define UNSURE_MIN_MS 5
 #define UNSURE_MAX_MS 1280
+#define STRANGERS_MAX 64
 
 struct km_reaper {
 	struct loop *lp; /* borrowed */
@@ -40,6 +41,11 @@ struct km_reaper {
 	struct list members;      /* member */
 	struct list crews;        /* km_crew */
 	unsigned orphans;         /* killed in the last pass, not reaped yet */
+	struct {                  /* reaped while some were expected: the newest */
+		pid_t pid;
+		int status;
+	} strangers[STRANGERS_MAX];
+	unsigned strangers_n;
 };
 
 struct km_crew {
@@ -63,7 +69,8 @@ struct km_watch {
 	struct list node;
 	struct km_reaper *r;
 	pid_t pid;            /* 0: not known yet, or told */
-	bool gone;            /* it was reaped already */
+	bool gone;            /* it was reaped already, with status */
+	int status;           /* -1: not known */
 	char *kernel_id;      /* NULL: a crew's */
 	struct km_crew *crew; /* NULL: a kernel's */
 	km_reaped_fn *fn;     /* NULL: forgotten */
@@ -239,6 +246,39 @@ forget_member(struct member *m)
 	mem_free(m);
 }
 
+/* An expected child may end before its pid is known. */
+static void
+reap_stranger(struct km_reaper *r, pid_t pid)
+{
+	unsigned i = r->strangers_n % STRANGERS_MAX;
+	int status;
+
+	if (waitpid(pid, &status, WNOHANG) != pid || list_empty(&r->expected))
+		return;
+	r->strangers[i].pid = pid;
+	r->strangers[i].status = status;
+	r->strangers_n++;
+}
+
+/* Status of a pid that was reaped already, or -1. */
+static int
+status_of_stranger(const struct km_reaper *r, pid_t pid)
+{
+	for (unsigned i = 0; i < STRANGERS_MAX && i < r->strangers_n; i++)
+		if (r->strangers[i].pid == pid)
+			return r->strangers[i].status;
+	return -1;
+}
+
+/* w is expected no more. */
+static void
+unexpect(struct km_watch *w)
+{
+	list_del(&w->node);
+	if (list_empty(&w->r->expected))
+		w->r->strangers_n = 0;
+}
+
 /* Reap zombies nobody watches.  Returns false when a watched one is in the way. */
 static bool
 reap_others(struct km_reaper *r)
@@ -251,7 +291,7 @@ reap_others(struct km_reaper *r)
 		if (find_pid(&r->running, si.si_pid) != NULL)
 			return false;
 		forget_member(find_member(r, si.si_pid));
-		(void)waitpid(si.si_pid, NULL, WNOHANG);
+		reap_stranger(r, si.si_pid);
 	}
 }
 
@@ -263,7 +303,7 @@ tell(struct km_reaper *r)
 		struct km_watch *w = list_entry(r->ended.next, struct km_watch, node);
 		km_reaped_fn *fn = w->fn;
 		void *arg = w->arg;
-		int status = -1;
+		int status = w->status;
 
 		if (!w->gone)
 			(void)waitpid(w->pid, &status, WNOHANG);
@@ -440,7 +480,7 @@ watch_new(struct km_reaper *r, pid_t pid, km_reaped_fn *fn, void *arg)
 {
 	struct km_watch *w = mem_new(sizeof(*w));
 
-	*w = (struct km_watch){.r = r, .pid = pid, .fn = fn, .arg = arg};
+	*w = (struct km_watch){.r = r, .pid = pid, .status = -1, .fn = fn, .arg = arg};
 	list_add_before(&r->running, &w->node);
 	return w;
 }
@@ -476,7 +516,9 @@ km_watch_set_pid(struct km_watch *w, pid_t pid)
 	          find_member(r, pid) != NULL ||
 	          waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) != 0;
 	w->pid = pid;
-	list_del(&w->node);
+	if (w->gone)
+		w->status = status_of_stranger(r, pid);
+	unexpect(w);
 	list_add_before(w->gone ? &r->ended : &r->running, &w->node);
 	loop_task_post(&r->again); /* its SIGCHLD may have come before */
 	return !w->gone;
@@ -492,7 +534,7 @@ km_watch_free(struct km_watch *w)
 		return;
 	}
 	if (!list_empty(&w->node)) { /* it may be there already */
-		list_del(&w->node);
+		unexpect(w);
 		w->r->later_ms = UNSURE_MIN_MS;
 		loop_task_post(&w->r->again);
 	}

@@ -32,8 +32,8 @@ struct km_watch *km_reaper_watch(struct km_reaper *r, pid_t pid, const char *ker
  * now on, and km_watch_set_pid() says, once, which process it is. */
 struct km_watch *km_reaper_expect(struct km_reaper *r, const char *kernel_id, km_reaped_fn *fn,
                                   void *arg);
-/* Returns true, or false if there is no such child, as it has ended and was reaped: fn is called
- * all the same. */
+/* Returns true, or false if there is no such child any more, or it is another's: fn is called all
+ * the same, with what is known of its end. */
 bool km_watch_set_pid(struct km_watch *w, pid_t pid);
 
 /* No more calls; a process still running goes on to be reaped silently, and one that was expected
