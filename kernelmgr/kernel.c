@@ -182,12 +182,29 @@ on_stray(void *arg, const struct wire_msg *m)
 
 static const struct wire_client_ops client_ops = {.stray = on_stray};
 
+/* The time that it has to get ready does not pass while it is in line. */
+static uint64_t
+start_left_ms(const struct km_kernel *k)
+{
+	const struct km_launcher_ops *ops = k->cfg.launcher->ops;
+	uint64_t since = ops->since != NULL ? ops->since(k->job) : k->born_ms;
+	uint64_t end = since + k->cfg.start_timeout_ms, now = loop_now_ms(k->cfg.lp);
+
+	if (since == 0)
+		return k->cfg.start_timeout_ms;
+	return end > now ? end - now : 0;
+}
+
 static void
 on_deadline(void *arg)
 {
 	struct km_kernel *k = arg;
 
 	km_kernel_stop_timer(&k->deadline);
+	if (start_left_ms(k) > 0) {
+		km_kernel_set_timer(k, &k->deadline, start_left_ms(k), on_deadline);
+		return;
+	}
 	(void)snprintf(k->cause, sizeof(k->cause), "did not answer within %g s",
 	               (double)k->cfg.start_timeout_ms / 1000);
 	km_kernel_kill(k);

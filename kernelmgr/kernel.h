@@ -29,7 +29,7 @@ struct km_kernel_config {
 	const char *run_dir;          /* 0700; connection file and sockets; copied */
 	const char *cwd;              /* absolute; copied */
 	const json_t *env;            /* object of strings or NULL; borrowed for the call */
-	uint64_t start_timeout_ms;    /* launch to ready */
+	uint64_t start_timeout_ms;    /* launch to ready, without the time in line */
 	uint64_t stop_grace_ms;       /* shutdown_request to SIGTERM, and SIGTERM to SIGKILL */
 };
 

@@ -82,6 +82,7 @@ struct km_job {
 	unsigned tries_n; /* that came to nothing */
 	bool starting;    /* counted in starting_n */
 	bool killed;      /* by SIGKILL, before it had a pid */
+	uint64_t since;   /* loop time when it left the line; 0: not yet */
 
 	pid_t pid; /* also its process group; 0 until forked and once reaped */
 	struct km_watch *watch;
@@ -168,6 +169,13 @@ release_start(struct km_job *job)
 }
 
 static void
+set_since(struct km_job *job)
+{
+	if (job->since == 0)
+		job->since = loop_now_ms(job->l->cfg.lp);
+}
+
+static void
 destroy(struct km_job *job)
 {
 	release_start(job);
@@ -231,6 +239,7 @@ start_local(struct km_job *job, struct err *err)
 
 	release_start(job);
 	list_del(&job->node);
+	set_since(job);
 	rc = local->ops->start(local, &job->what, on_local_exited, job, &job->local, err);
 	if (rc == 0)
 		job->state = LOCAL;
@@ -279,9 +288,7 @@ on_cleared(void *arg)
 		return; /* it closed its own output */
 	km_tail_free(job->tail);
 	job->tail = NULL;
-	if (job->killed)
-		end(job, KM_SIGNALLED + SIGKILL);
-	else if (job->l->stopping)
+	if (job->l->stopping)
 		end_stopping(job);
 	else if (job->tries_n >= TRIES_MAX)
 		start_local_later(job);
@@ -304,11 +311,13 @@ on_refused(struct km_job *job, const char *why)
 	job->tail = NULL;
 	if (job->killed)
 		end(job, KM_SIGNALLED + SIGKILL);
+	else if (job->l->stopping)
+		end_stopping(job);
 	else
 		start_local_later(job);
 }
 
-/* It goes to its place in line, or to its end, once the pipe has ended. */
+/* It goes back to its place in line once the pipe has ended. */
 static void
 on_lost(struct km_job *job)
 {
@@ -317,7 +326,9 @@ on_lost(struct km_job *job)
 	job->watch = NULL;
 	job->tries_n++;
 	job->state = CLEARING;
-	if (km_tail_is_closed(job->tail))
+	if (job->killed)
+		end(job, KM_SIGNALLED + SIGKILL);
+	else if (km_tail_is_closed(job->tail))
 		on_cleared(job);
 }
 
@@ -365,6 +376,7 @@ ask(struct km_job *job)
 	job->tail = km_tail_new(l->cfg.lp, fds[0], on_cleared, job);
 	job->watch = km_reaper_expect(l->cfg.reaper, job->kernel_id, on_reaped, job);
 	job->state = ASKED;
+	set_since(job);
 	job->starting = true;
 	l->starting_n++;
 	list_del(&job->node);
@@ -502,11 +514,11 @@ job_signal(struct km_job *job, int signum)
 
 	switch (job->state) {
 	case WAITING:
+	case CLEARING: /* the reaper kills what may be left */
 		if (signum == SIGKILL)
 			end(job, KM_SIGNALLED + SIGKILL);
 		break;
 	case ASKED:
-	case CLEARING:
 		job->killed = job->killed || signum == SIGKILL;
 		break;
 	case FORKED:
@@ -534,6 +546,12 @@ static pid_t
 job_pid(const struct km_job *job)
 {
 	return job->state == LOCAL ? job->l->local->ops->pid(job->local) : job->pid;
+}
+
+static uint64_t
+job_since(const struct km_job *job)
+{
+	return job->since;
 }
 
 static const char *
@@ -573,6 +591,7 @@ static const struct km_launcher_ops zygote_ops = {
     .stderr_tail = job_stderr_tail,
     .pid = job_pid,
     .ready = job_ready,
+    .since = job_since,
     .by = job_by,
     .free = job_free,
 };

@@ -7,6 +7,7 @@
 #define KM_LAUNCHER_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct err;
@@ -56,6 +57,9 @@ struct km_launcher_ops {
 
 	/* Its kernel answers: it starts no more.  NULL where no launcher wants to know. */
 	void (*ready)(struct km_job *job);
+
+	/* Loop time (ms) when its turn came, 0 while it is in line.  NULL: when start returned. */
+	uint64_t (*since)(const struct km_job *job);
 
 	/* Name of the launcher that started it in the end, once pid is known.  NULL: this one. */
 	const char *(*by)(const struct km_job *job);
