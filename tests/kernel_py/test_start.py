@@ -114,6 +114,24 @@ def test_history_works_without_a_database(make_kernel):
     assert kernel.run("'sqlite3' in __import__('sys').modules").result == "False"
 
 
+def test_what_is_done_ahead_leaves_nothing(make_kernel):
+    kernel = make_kernel()
+    code = """
+import linecache, sys, kernelbridge_kernel.warm
+def seen():
+    shell = get_ipython()
+    return sorted(shell.user_ns), sorted(linecache.cache), In[:], dict(Out), shell.execution_count, sys.argv
+before = after = None
+before = seen()
+kernelbridge_kernel.warm.settle(get_ipython())
+after = seen()
+print(before == after)
+"""
+    run = kernel.run(code)
+    assert run.text() == "True\n" and run.text("stderr") == ""
+    assert [e["msg_type"] for e in run.events] == ["status", "execute_input", "stream", "status"]
+
+
 def test_silent_runs_do_not_count(kernel):
     count = kernel.run("0").reply["execution_count"]
     kernel.run("0", silent=True)

@@ -52,7 +52,8 @@ def catch_up():
     """Forget or make anew what Python and the imported packages once took from the directory and the
     variables: to be called after they have changed, before any code of the user's runs."""
     time.tzset()
-    tempfile.tempdir = None
+    if tempfile.tempdir != tempfile._candidate_tempdir_list()[0]:
+        tempfile.tempdir = None
     _user_site()
     for module, change in _PACKAGES.items():
         if module in sys.modules:

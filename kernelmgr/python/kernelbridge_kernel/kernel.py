@@ -11,12 +11,14 @@ from functools import partial
 from ipykernel.ipkernel import IPythonKernel as StockKernel
 from traitlets import Float, Type
 
-from . import assign, directory, environ, plaintb, request
+from . import assign, directory, environ, plaintb, request, warm
 from .capture import CStdio
 from .compiler import Compiler
 from .pictures import Pictures
 from .shell import ZMQInteractiveShell
 from .streams import Stream
+
+_SETTLE = 0.02  # seconds after kernel_info_reply: who waits for the kernel has sent a request by then
 
 
 @contextmanager
@@ -52,6 +54,7 @@ class IPythonKernel(StockKernel):
             stream.flush_interval = self.flush_interval
         self._stdio = CStdio()
         self._pictures = Pictures(lambda: self.rich)
+        self._settled = False
         self._interrupted = False  # before the code of the request at hand began
 
     async def poll_stopped_queue(self):
@@ -65,9 +68,21 @@ class IPythonKernel(StockKernel):
     def post_handler_hook(self):
         pass
 
+    async def kernel_info_request(self, *args):
+        await super().kernel_info_request(*args)
+        if not self._settled and threading.current_thread() is threading.main_thread():
+            self.io_loop.call_later(_SETTLE, self._settle)
+
+    def _settle(self):
+        """Once, while nobody waits: what the first cell would else wait for. Leaves nothing behind that
+        code could see, or that depends on the directory or the variables."""
+        if not self._settled:
+            self._settled = True
+            warm.settle(self.shell)
+
     async def execute_request(self, *args):
         """An interrupt that comes between the announcement of the code and its start ends it too."""
-        self._interrupted = False
+        self._interrupted, self._settled = False, True
         _on_sigint(self._note_sigint)
         try:
             await super().execute_request(*args)
