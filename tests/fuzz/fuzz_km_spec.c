@@ -18,6 +18,11 @@ check_fields(const struct km_spec *s)
 	assert(json_is_object(s->env) && json_is_object(s->metadata));
 	assert(s->interrupt_mode == KM_INTERRUPT_SIGNAL ||
 	       s->interrupt_mode == KM_INTERRUPT_MESSAGE);
+	assert(s->zygote == NULL || (s->zygote[0] != NULL && s->zygote[0][0] != '\0'));
+	for (char *const *p = s->start_env; p != NULL && *p != NULL; p++)
+		assert(**p != '\0' && strchr(*p, '=') == NULL);
+	assert(km_spec_env_is_late(s, NULL));
+	assert(s->start_env != NULL || km_spec_env_is_late(s, s->env));
 }
 
 static void

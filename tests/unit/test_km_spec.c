@@ -23,6 +23,7 @@ full_spec(void **state)
 	    "\"interrupt_mode\": \"message\", \"env\": {\"A\": \"${HOME}/x\", \"B\": \"\"},"
 	    "\"metadata\": {\"debugger\": true, \"kernelbridge\": {\"waits\": true,"
 	    "\"transport\": \"tcp\", \"env\": true, \"complete\": true, "
+	    "\"assign\": true, \"zygote\": [\"{prefix}/z\", \"-P\"], \"start_env\": [\"A*\"],"
 	    "\"version\": \"3.11\", \"other\": 1}}, \"kernel_protocol_version\": \"5.5\"}";
 	struct km_spec *s = NULL;
 
@@ -46,6 +47,12 @@ full_spec(void **state)
 	assert_true(s->takes_env);
 	assert_true(s->complete);
 	assert_string_equal(s->version, "3.11");
+	assert_true(s->assign);
+	assert_string_equal(s->zygote[0], "{prefix}/z");
+	assert_string_equal(s->zygote[1], "-P");
+	assert_null(s->zygote[2]);
+	assert_string_equal(s->start_env[0], "A*");
+	assert_null(s->start_env[1]);
 	km_spec_free(s);
 	km_spec_free(NULL);
 }
@@ -68,13 +75,68 @@ small_spec(void **state)
 	assert_false(s->takes_env);
 	assert_false(s->complete);
 	assert_string_equal(s->version, "");
+	assert_false(s->assign);
+	assert_null(s->zygote);
+	assert_null(s->start_env);
 	km_spec_free(s);
+}
+
+/* Which variables of a launch only a program that is started with them can have. */
+static void
+late_variables(void **state)
+{
+	static const struct {
+		const char *start_env; /* JSON, or NULL: none */
+		const char *env;       /* JSON, or NULL */
+		bool late;
+	} cases[] = {
+	    {NULL, NULL, true},
+	    {NULL, "{\"A\": \"1\"}", true},
+	    {"[\"A\"]", NULL, true},
+	    {"[\"A\"]", "{}", true},
+	    {"[\"A\"]", "{\"A\": \"1\"}", false},
+	    {"[\"A\"]", "{\"A\": \"\"}", false},
+	    {"[\"A\"]", "{\"B\": \"\", \"AB\": \"\", \"a\": \"\"}", true},
+	    {"[\"A\"]", "{\"B\": \"\", \"A\": \"\"}", false},
+	    {"[\"A*\"]", "{\"A\": \"\"}", false},
+	    {"[\"A*\"]", "{\"AB\": \"\"}", false},
+	    {"[\"A*\"]", "{\"BA\": \"\"}", true},
+	    {"[\"A*B\"]", "{\"AXB\": \"\"}", true},
+	    {"[\"A*B\"]", "{\"A*B\": \"\"}", false},
+	    {"[\"*\"]", "{\"X\": \"\"}", false},
+	    {"[\"*\", \"!X\"]", "{\"X\": \"\"}", true},
+	    {"[\"!X\", \"*\"]", "{\"X\": \"\"}", true},
+	    {"[\"!X\", \"*\"]", "{\"X\": \"\", \"Y\": \"\"}", false},
+	    {"[\"A*\", \"!AB*\"]", "{\"ABC\": \"\"}", true},
+	    {"[\"A*\", \"!AB*\"]", "{\"AC\": \"\"}", false},
+	    {"[\"!A\"]", "{\"A\": \"\", \"B\": \"\"}", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *env = cases[i].env != NULL ? json_loads(cases[i].env, 0, NULL) : NULL;
+		struct km_spec *s = NULL;
+		char text[256];
+
+		(void)snprintf(text, sizeof(text), "{\"argv\": [\"x\"]%s%s%s}",
+		               cases[i].start_env != NULL
+		                   ? ", \"metadata\": {\"kernelbridge\": {\"start_env\": "
+		                   : "",
+		               cases[i].start_env != NULL ? cases[i].start_env : "",
+		               cases[i].start_env != NULL ? "}}" : "");
+		assert_int_equal(km_spec_parse("k", "/d/k", text, strlen(text), &s, NULL), 0);
+		if (km_spec_env_is_late(s, env) != cases[i].late)
+			fail_msg("%s %s", text, cases[i].env != NULL ? cases[i].env : "");
+		km_spec_free(s);
+		json_decref(env);
+	}
 }
 
 static void
 broken_specs(void **state)
 {
-#define ARGV "\"argv\": [\"x\"], "
+#define ARGV       "\"argv\": [\"x\"], "
+#define OURS(text) "{" ARGV "\"metadata\": {\"kernelbridge\": {" text "}}}"
 	static const struct {
 		const char *text, *says;
 	} cases[] = {
@@ -109,6 +171,17 @@ broken_specs(void **state)
 	    {"{" ARGV "\"env\": {\"A=B\": \"x\"}}", "'A=B'"},
 	    {"{" ARGV "\"metadata\": 1}", "metadata is not an object"},
 	    {"{" ARGV "\"metadata\": {\"kernelbridge\": 1}}", "metadata.kernelbridge is not"},
+	    {OURS("\"assign\": 1"), "metadata.kernelbridge.assign is not true or false"},
+	    {OURS("\"zygote\": \"x\""), "metadata.kernelbridge.zygote is not an array"},
+	    {OURS("\"zygote\": null"), "metadata.kernelbridge.zygote is not an array"},
+	    {OURS("\"zygote\": []"), "metadata.kernelbridge.zygote is empty"},
+	    {OURS("\"zygote\": [\"\"]"), "metadata.kernelbridge.zygote[0] is empty"},
+	    {OURS("\"zygote\": [\"x\", 1]"), "metadata.kernelbridge.zygote[1] is not a string"},
+	    {OURS("\"start_env\": {}"), "metadata.kernelbridge.start_env is not an array"},
+	    {OURS("\"start_env\": [1]"), "metadata.kernelbridge.start_env[0] is not a string"},
+	    {OURS("\"start_env\": [\"A\", \"\"]"), "metadata.kernelbridge.start_env has ''"},
+	    {OURS("\"start_env\": [\"!\"]"), "metadata.kernelbridge.start_env has '!'"},
+	    {OURS("\"start_env\": [\"A=B\"]"), "metadata.kernelbridge.start_env has 'A=B'"},
 	    {"{" ARGV "\"metadata\": {\"kernelbridge\": {\"waits\": 1}}}", "waits is not true"},
 	    {"{" ARGV "\"metadata\": {\"kernelbridge\": {\"transport\": \"udp\"}}}", "'udp'"},
 	    {"{" ARGV "\"metadata\": {\"kernelbridge\": {\"transport\": 1}}}",
@@ -392,6 +465,7 @@ main(void)
 	    cmocka_unit_test(full_spec),
 	    cmocka_unit_test(small_spec),
 	    cmocka_unit_test(broken_specs),
+	    cmocka_unit_test(late_variables),
 	    cmocka_unit_test_setup_teardown(search_order, setup, teardown),
 	    cmocka_unit_test_setup_teardown(default_user_directories, setup, teardown),
 	    cmocka_unit_test_setup_teardown(names, setup, teardown),
