@@ -59,7 +59,7 @@ km_kernel_assign(struct km_kernel *k, const char *cwd, json_t *env, km_assigned_
 	k->assign = mem_new(sizeof(*k->assign));
 	k->assign->fn = fn;
 	k->assign->arg = arg;
-	what.content = json_pack("{s:s, s:O}", "cwd", cwd, "env", env);
+	what.content = json_pack("{s:s, s:O?}", "cwd", cwd, "env", env);
 	k->assign->req = wire_client_request(k->client, &what, &ops, k);
 	json_decref(what.content);
 }

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "kernelmgr/launch_local.h"
+#include "kernelmgr/launch_zygote.h"
+#include "kernelmgr/launcher.h"
 #include "kernelmgr/reaper.h"
 #include "tests/unit/km_rig.h"
 #include "wire/base/err.h"
@@ -22,6 +24,43 @@ prefix(void)
 	return p != NULL ? p : KM_TEST_PREFIX;
 }
 
+static void
+on_exited(void *arg, int how)
+{
+	(void)arg;
+	(void)how;
+}
+
+/* From now on what can be forked is: the first start while a zygote loads would be spawned. */
+static void
+load_zygote(struct rig *r)
+{
+	const struct km_launch what = {
+	    .spec = r->python, .connection_file = "/none", .kernel_id = "00000000", .cwd = "/"};
+	struct km_job *job;
+
+	r->forks = true;
+	assert_int_equal(r->launcher->ops->start(r->launcher, &what, on_exited, r, &job, NULL),
+	                 0);
+	r->launcher->ops->free(job);
+}
+
+static void
+open_launcher(struct rig *r)
+{
+	const char *name = getenv("KM_TEST_LAUNCHER");
+	struct km_launch_zygote_config cfg = {
+	    .lp = r->lp, .reaper = r->reaper, .prefix = prefix(), .starting_max = 4};
+
+	r->launcher = r->local = km_launch_local_new(r->lp, r->reaper, prefix());
+	if (name == NULL || strcmp(name, "zygote") != 0)
+		return;
+	cfg.local = r->local;
+	r->launcher = km_launch_zygote_new(&cfg);
+	if (r->python != NULL && r->python->zygote != NULL)
+		load_zygote(r);
+}
+
 int
 rig_setup(void **state)
 {
@@ -33,7 +72,7 @@ rig_setup(void **state)
 	km_spec_path_free(path);
 	r->lp = loop_new();
 	r->reaper = km_reaper_new(r->lp);
-	r->launcher = km_launch_local_new(r->lp, r->reaper, prefix());
+	open_launcher(r);
 	r->run_dir = run_tmpdir();
 	r->grace_ms = RIG_GRACE_MS;
 	*state = r;
@@ -43,7 +82,10 @@ rig_setup(void **state)
 bool
 rig_is_clear(void *arg)
 {
-	return km_reaper_pending(arg) == 0;
+	const struct rig *r = arg;
+	unsigned zygotes = r->launcher != r->local ? km_launch_zygote_count(r->launcher) : 0;
+
+	return km_reaper_pending(r->reaper) == zygotes;
 }
 
 static unsigned
@@ -70,7 +112,7 @@ rig_assert_clean(struct rig *r)
 {
 	unsigned turns = 0;
 
-	assert_true(run_until(r->lp, rig_is_clear, r->reaper));
+	assert_true(run_until(r->lp, rig_is_clear, r));
 	assert_true(run_until(r->lp, rig_once, &turns)); /* what waits for the end of a turn */
 	assert_int_equal(count_entries(r->run_dir), 0);
 	for (int st = 0; st < KM_KSTATE_N; st++)
@@ -85,14 +127,25 @@ rig_free_kernel(struct rig *r)
 	rig_assert_clean(r);
 }
 
+static bool
+is_empty(void *reaper)
+{
+	return km_reaper_pending(reaper) == 0;
+}
+
 int
 rig_teardown(void **state)
 {
 	struct rig *r = *state;
 
 	rig_free_kernel(r);
+	if (r->launcher != r->local) {
+		km_launch_zygote_stop(r->launcher);
+		assert_true(run_until(r->lp, is_empty, r->reaper));
+		km_launch_zygote_free(r->launcher);
+	}
 	km_spec_free(r->python);
-	km_launch_local_free(r->launcher);
+	km_launch_local_free(r->local);
 	km_reaper_free(r->reaper);
 	loop_free(r->lp);
 	wire_channel_term();
@@ -208,7 +261,7 @@ rig_must_start(struct rig *r, const struct km_spec *spec)
 		fail_msg("%s", err.text);
 	assert_int_equal(km_kernel_state(r->k), KM_STARTING);
 	assert_int_equal(km_kernel_count(KM_STARTING), 1);
-	assert_true(km_kernel_pid(r->k) > 0);
+	assert_true(r->forks || km_kernel_pid(r->k) > 0);
 	assert_int_equal(r->ready_n, 0);
 }
 

@@ -21,7 +21,9 @@ struct wire_req;
 struct rig {
 	struct loop *lp;
 	struct km_reaper *reaper;
-	struct km_launcher *launcher;
+	struct km_launcher *launcher; /* local, or zygote over it: KM_TEST_LAUNCHER says it */
+	struct km_launcher *local;
+	bool forks;             /* python is forked */
 	struct km_spec *python; /* NULL: not installed */
 	char *run_dir;
 	uint64_t grace_ms; /* of the next start */
@@ -66,8 +68,8 @@ void rig_must_be_ready(struct rig *r, const struct km_spec *spec);
 void rig_execute(struct rig *r, const char *code);
 
 /* Conditions for run_until(). */
-bool rig_once(void *turns); /* pointer to an unsigned 0: at the second look */
-bool rig_is_clear(void *reaper);
+bool rig_once(void *turns);   /* pointer to an unsigned 0: at the second look */
+bool rig_is_clear(void *rig); /* no process but a zygote */
 bool rig_is_ready(void *rig); /* or dead */
 bool rig_is_dead(void *rig);
 bool rig_is_done(void *rig);

@@ -104,6 +104,81 @@ interrupts_by_message(void **state)
 	interrupt_with(*state, KM_INTERRUPT_MESSAGE);
 }
 
+struct given {
+	unsigned n;
+	int status;
+	char why[200];
+};
+
+static void
+on_assigned(void *arg, int status, const char *why)
+{
+	struct given *g = arg;
+
+	g->n++;
+	g->status = status;
+	(void)snprintf(g->why, sizeof(g->why), "%s", why);
+}
+
+static bool
+is_given(void *arg)
+{
+	return ((struct given *)arg)->n > 0;
+}
+
+static struct given
+assign(struct rig *r, const char *cwd, json_t *env)
+{
+	struct given g = {0};
+
+	km_kernel_assign(r->k, cwd, env, on_assigned, &g);
+	json_decref(env);
+	assert_int_equal(g.n, 0);
+	assert_true(run_until(r->lp, is_given, &g));
+	assert_int_equal(g.n, 1);
+	return g;
+}
+
+static void
+is_assigned(void **state)
+{
+	struct rig *r = *state;
+	struct given g;
+
+	must_start_python(r);
+	g = assign(r, "/no/such/dir", NULL);
+	assert_int_equal(g.status, -EIO);
+	assert_non_null(strstr(g.why, "/no/such/dir"));
+	g = assign(r, "/usr", json_pack("{s:s, s:s}", "KM_A", "a\"b", "KM_B", ""));
+	assert_string_equal(g.why, "");
+	assert_int_equal(g.status, 0);
+	rig_execute(r, "import os; print(os.getcwd(), os.environ['KM_A'], os.environ['KM_B'])");
+	assert_true(run_until(r->lp, rig_is_done, r));
+	assert_string_equal(r->text, "/usr a\"b \n");
+	assert_string_equal(r->strays, "");
+	stop_and_see(r);
+}
+
+static void
+dies_while_it_is_assigned(void **state)
+{
+	struct rig *r = *state;
+	struct given g = {0};
+
+	must_start_python(r);
+	km_kernel_assign(r->k, "/usr", NULL, on_assigned, &g);
+	assert_int_equal(kill(km_kernel_pid(r->k), SIGKILL), 0);
+	assert_true(run_until(r->lp, rig_is_dead, r));
+	assert_int_equal(g.n, 1); /* before */
+	assert_true(g.status == 0 || strcmp(g.why, "the kernel is gone") == 0);
+	rig_free_kernel(r);
+	r->died_n = r->ready_n = g.n = 0;
+	must_start_python(r);
+	km_kernel_assign(r->k, "/usr", NULL, on_assigned, &g);
+	rig_free_kernel(r);
+	assert_int_equal(g.n, 0);
+}
+
 /* As in a terminal: what the code waits for hears it too. */
 static void
 interrupts_subprocesses(void **state)
@@ -373,6 +448,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(taken_port_is_tried_again, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(missing_module_is_quoted, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(runs_code_and_stops, rig_setup, rig_teardown),
+	    cmocka_unit_test_setup_teardown(is_assigned, rig_setup, rig_teardown),
+	    cmocka_unit_test_setup_teardown(dies_while_it_is_assigned, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(interrupts_by_signal, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(interrupts_by_message, rig_setup, rig_teardown),
 	    cmocka_unit_test_setup_teardown(interrupts_subprocesses, rig_setup, rig_teardown),

@@ -315,6 +315,115 @@ callback_may_free_any(void **state)
 	child_fini(&p.b);
 }
 
+/* --- expected ones ------------------------------------------------------------------------ */
+
+/* Have the reaper look at every child once: an end of one that nobody knows. */
+static void
+look(struct world *w)
+{
+	struct child c;
+
+	child_start(w, &c, NULL, "exit 0");
+	assert_true(run_until(w->lp, was_told, &c));
+	child_fini(&c);
+}
+
+/* A child with the id of one that is expected is left alone, and told once it is known. */
+static void
+expected_is_left_alone(void **state)
+{
+	static const struct {
+		const char *script;
+		int status;
+	} cases[] = {{"read x; exit 7", 7 << 8}, {"read x; kill -KILL $$", SIGKILL}};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct child c;
+
+		child_spawn(&c, "soon", cases[i].script);
+		c.watch = km_reaper_expect(w->reaper, "soon", on_reaped, &c);
+		assert_int_equal(km_reaper_pending(w->reaper), 1);
+		look(w);
+		assert_int_equal(kill(c.pid, 0), 0);
+		assert_true(km_watch_set_pid(c.watch, c.pid));
+		assert_int_equal(km_reaper_pending(w->reaper), 1);
+		child_release(&c);
+		assert_true(run_until(w->lp, was_told, &c));
+		assert_int_equal(c.status, cases[i].status);
+		assert_true(run_until(w->lp, is_clear, w->reaper));
+		assert_int_equal(c.called, 1);
+		child_fini(&c);
+	}
+}
+
+/* It ended and was reaped before its pid was known: its status is, and what it left goes. */
+static void
+expected_may_end_first(void **state)
+{
+	struct world *w = *state;
+	struct child c;
+	pid_t left;
+
+	child_spawn(&c, "soon", "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exit 7");
+	left = child_read_pid(&c);
+	c.watch = km_reaper_expect(w->reaper, "soon", on_reaped, &c);
+	assert_true(run_until(w->lp, run_is_gone, &c.pid));
+	assert_int_equal(kill(left, 0), 0);
+	assert_int_equal(c.called, 0);
+	assert_false(km_watch_set_pid(c.watch, c.pid));
+	assert_int_equal(c.called, 0);
+	assert_true(run_until(w->lp, was_told, &c));
+	assert_int_equal(c.status, 7 << 8);
+	assert_true(run_until(w->lp, run_is_gone, &left));
+	assert_true(run_until(w->lp, is_clear, w->reaper));
+	assert_int_equal(c.called, 1);
+	child_fini(&c);
+}
+
+/* Whoever is expected no more is killed when it comes, or is there. */
+static void
+expected_in_vain(void **state)
+{
+	struct world *w = *state;
+	struct child c;
+
+	child_spawn(&c, "never", "exec sleep 1000");
+	c.watch = km_reaper_expect(w->reaper, "never", on_reaped, &c);
+	look(w);
+	assert_int_equal(kill(c.pid, 0), 0);
+	km_watch_free(c.watch);
+	c.watch = NULL;
+	assert_true(run_until(w->lp, run_is_gone, &c.pid));
+	assert_true(run_until(w->lp, is_clear, w->reaper));
+	assert_int_equal(c.called, 0);
+	child_fini(&c);
+}
+
+/* Pids that cannot be its: no child, and another's.  Nobody is killed for it. */
+static void
+expected_with_a_wrong_pid(void **state)
+{
+	struct world *w = *state;
+	struct child other, c = {.in = -1};
+
+	child_start(w, &other, "other", "read x; exit 0");
+	for (int i = 0; i < 2; i++) {
+		c.called = 0;
+		c.watch = km_reaper_expect(w->reaper, "soon", on_reaped, &c);
+		assert_false(km_watch_set_pid(c.watch, i == 0 ? getppid() : other.pid));
+		assert_true(run_until(w->lp, was_told, &c));
+		assert_int_equal(c.status, -1);
+		km_watch_free(c.watch);
+	}
+	assert_int_equal(other.called, 0);
+	child_release(&other);
+	assert_true(run_until(w->lp, was_told, &other));
+	assert_int_equal(other.status, 0);
+	assert_true(run_until(w->lp, is_clear, w->reaper));
+	child_fini(&other);
+}
+
 /* --- crews -------------------------------------------------------------------------------- */
 
 static void
@@ -508,6 +617,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(leaves_others_alone, setup, teardown),
 	    cmocka_unit_test_setup_teardown(forgotten_is_reaped_silently, setup, teardown),
 	    cmocka_unit_test_setup_teardown(callback_may_free_any, setup, teardown),
+	    cmocka_unit_test_setup_teardown(expected_is_left_alone, setup, teardown),
+	    cmocka_unit_test_setup_teardown(expected_may_end_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(expected_in_vain, setup, teardown),
+	    cmocka_unit_test_setup_teardown(expected_with_a_wrong_pid, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_a_crew_leaves_lives_until_the_crew_goes, setup,
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(a_crew_takes_running_ones_with_it, setup, teardown),
