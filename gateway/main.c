@@ -430,7 +430,7 @@ main(int argc, char **argv)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* an upload that is too large for the system fails */
-	json_set_alloc_funcs(mem_new, mem_free);
+	json_set_alloc_funcs(mem_raw, mem_free);
 	json_object_seed(0);
 	if (sodium_init() < 0)
 		return EXIT_STARTUP;

@@ -43,6 +43,7 @@ tell_asked(void *arg)
 	                           .type = "input_request",
 	                           .id = "",
 	                           .parent_id = r->id,
+	                           .state = "",
 	                           .content = a->content};
 
 	r->asked = NULL;

@@ -76,9 +76,7 @@ find(struct wire_client *c, const char *id)
 static bool
 is_idle(const struct wire_msg *m)
 {
-	const char *state = json_string_value(json_object_get(m->content, "execution_state"));
-
-	return strcmp(m->type, "status") == 0 && state != NULL && strcmp(state, "idle") == 0;
+	return strcmp(m->state, "idle") == 0;
 }
 
 static void

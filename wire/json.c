@@ -5,6 +5,7 @@
  */
 #include "wire/json.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -44,17 +45,26 @@ has_zero(uint64_t w)
 	return (w - EACH(1)) & ~w & HIGH_BITS;
 }
 
+/* The high bits of the bytes of w that may not stand for themselves.  The lowest one set is right;
+ * those above it may be others' carries. */
+static uint64_t
+special_bytes(uint64_t w)
+{
+	return ((w - EACH(0x20)) & ~w & HIGH_BITS) | has_zero(w ^ EACH('"')) |
+	       has_zero(w ^ EACH('\\'));
+}
+
 size_t
 wire_json_span(const char *text, size_t len)
 {
 	size_t i = 0;
-	uint64_t w;
+	uint64_t w, special;
 
 	for (; len - i >= sizeof(w); i += sizeof(w)) {
 		memcpy(&w, text + i, sizeof(w));
-		if ((((w - EACH(0x20)) & ~w & HIGH_BITS) | has_zero(w ^ EACH('"')) |
-		     has_zero(w ^ EACH('\\'))) != 0)
-			break;
+		special = special_bytes(le64toh(w));
+		if (special != 0)
+			return i + (size_t)__builtin_ctzll(special) / 8;
 	}
 	while (i < len && (unsigned char)text[i] >= 0x20 && text[i] != '"' && text[i] != '\\')
 		i++;
@@ -162,6 +172,29 @@ read_string(struct reader *r, bool nul_ok, struct wire_slice *ret)
 	r->p++;
 	*ret = (struct wire_slice){r->scratch.data, r->scratch.len};
 	return rc;
+}
+
+/* The same without reading it. */
+static bool
+skip_string(struct reader *r)
+{
+	for (;;) {
+		r->p++; /* a quote, or what an escape ends with */
+		r->p += wire_json_span(r->p, (size_t)(r->end - r->p));
+		if (r->p == r->end || (*r->p != '"' && *r->p != '\\'))
+			return false;
+		if (*r->p == '"')
+			break;
+		if (r->end - r->p < 2)
+			return false;
+		if (r->p[1] == 'u' && escaped_unit(r->p, r->end) < 0)
+			return false;
+		if (strchr("\"\\/bfnrtu", r->p[1]) == NULL || r->p[1] == '\0')
+			return false;
+		r->p += r->p[1] == 'u' ? UNICODE_ESC - 1 : 1;
+	}
+	r->p++;
+	return true;
 }
 
 /* --- numbers and words ------------------------------------------------------------------ */
@@ -291,11 +324,9 @@ add_item(struct reader *r, json_t *array)
 static const struct wire_json_pick *
 find_pick(const struct reader *r, struct wire_slice key)
 {
-	if (r->depth != 1)
-		return NULL;
 	for (size_t i = 0; i < r->picks_n; i++)
-		if (strlen(r->picks[i].key) == key.len &&
-		    memcmp(r->picks[i].key, key.ptr, key.len) == 0)
+		if (strncmp(r->picks[i].key, key.ptr, key.len) == 0 &&
+		    r->picks[i].key[key.len] == '\0')
 			return &r->picks[i];
 	return NULL;
 }
@@ -312,12 +343,26 @@ keep(const struct wire_json_pick *pick, struct wire_slice text)
 	pick->ret[n] = '\0';
 }
 
-/* The value of a member whose key was read. */
+/* A member of an object of which no value is made. */
 static bool
-skip_member(struct reader *r, const struct wire_json_pick *pick)
+skip_member(struct reader *r)
 {
+	const struct wire_json_pick *pick = NULL;
 	struct wire_slice text;
 
+	if (peek(r) != '"')
+		return false;
+	if (r->depth > 1 || r->picks_n == 0) {
+		if (!skip_string(r))
+			return false;
+	} else {
+		if (read_string(r, false, &text) != 0)
+			return false;
+		pick = find_pick(r, text);
+	}
+	if (peek(r) != ':')
+		return false;
+	r->p++;
 	if (pick == NULL)
 		return read_value(r) != NULL;
 	pick->ret[0] = '\0';
@@ -333,18 +378,14 @@ static bool
 add_member(struct reader *r, json_t *object)
 {
 	struct wire_slice key;
-	const struct wire_json_pick *pick;
 	char *copy = NULL;
 	bool done;
 
-	if (peek(r) != '"' || read_string(r, false, &key) != 0)
-		return false;
-	pick = find_pick(r, key);
-	if (peek(r) != ':')
+	if (r->skip)
+		return skip_member(r);
+	if (peek(r) != '"' || read_string(r, false, &key) != 0 || peek(r) != ':')
 		return false;
 	r->p++;
-	if (r->skip)
-		return skip_member(r, pick);
 	if (key.ptr == r->scratch.data) { /* the value may need it */
 		copy = mem_new(key.len + 1);
 		memcpy(copy, key.ptr, key.len);
@@ -388,9 +429,11 @@ read_value(struct reader *r)
 
 	switch (peek(r)) {
 	case '"':
+		if (r->skip)
+			return skip_string(r) ? json_null() : NULL;
 		if (read_string(r, true, &text) != 0)
 			return NULL;
-		return r->skip ? json_null() : json_stringn_nocheck(text.ptr, text.len);
+		return json_stringn_nocheck(text.ptr, text.len);
 	case '[':
 		return read_items(r, r->skip ? json_null() : json_array(), ']', add_item);
 	case '{':

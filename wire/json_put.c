@@ -138,6 +138,22 @@ wire_json_put_string(struct buf *b, struct wire_slice text, enum wire_json_escap
 }
 
 static int
+put_integer(struct buf *b, json_int_t n)
+{
+	char text[24];
+	size_t at = sizeof(text);
+	json_int_t left = n;
+
+	do {
+		text[--at] = (char)('0' + (left < 0 ? -(left % 10) : left % 10));
+		left /= 10;
+	} while (left != 0);
+	if (n < 0)
+		text[--at] = '-';
+	return buf_append(b, text + at, sizeof(text) - at);
+}
+
+static int
 put_real(struct buf *b, const json_t *v)
 {
 	char text[REAL_MAX];
@@ -203,7 +219,7 @@ wire_json_put(struct buf *b, const json_t *v, enum wire_json_escape how)
 	case JSON_ARRAY:
 		return put_array(b, v, how);
 	case JSON_INTEGER:
-		return buf_printf(b, "%lld", (long long)json_integer_value(v));
+		return put_integer(b, json_integer_value(v));
 	case JSON_REAL:
 		return put_real(b, v);
 	case JSON_TRUE:

@@ -85,6 +85,18 @@ pick_parent(struct wire_slice part, char ret[WIRE_MSG_NAME])
 	return rc;
 }
 
+static int
+parse_content(struct wire_msg *m)
+{
+	const struct wire_slice part = m->raw[WIRE_CONTENT];
+	const struct wire_json_pick state = {"execution_state", m->names[3], WIRE_MSG_NAME};
+
+	if (strcmp(m->type, "status") == 0)
+		return wire_json_pick(part.ptr, part.len, &state, 1);
+	m->content = wire_json_parse(part.ptr, part.len);
+	return json_is_object(m->content) ? 0 : -EBADMSG;
+}
+
 int
 wire_msg_parse(struct wire_msg *m, enum wire_channel_kind channel, const struct wire_sign *sign,
                const struct wire_slice *frames, size_t n)
@@ -104,12 +116,12 @@ wire_msg_parse(struct wire_msg *m, enum wire_channel_kind channel, const struct 
 	m->type = m->names[0];
 	m->id = m->names[1];
 	m->parent_id = m->names[2];
+	m->state = m->names[3];
 	if (wire_json_pick(m->raw[WIRE_HEADER].ptr, m->raw[WIRE_HEADER].len, names, 2) != 0 ||
 	    pick_parent(m->raw[WIRE_PARENT], m->names[2]) != 0 || m->type[0] == '\0' ||
 	    parse_metadata(m->raw[WIRE_METADATA], &m->metadata) != 0)
 		return -EBADMSG;
-	m->content = wire_json_parse(m->raw[WIRE_CONTENT].ptr, m->raw[WIRE_CONTENT].len);
-	if (!json_is_object(m->content)) {
+	if (parse_content(m) != 0) {
 		wire_msg_fini(m);
 		return -EBADMSG;
 	}
@@ -121,7 +133,7 @@ wire_msg_fini(struct wire_msg *m)
 {
 	json_decref(m->metadata);
 	json_decref(m->content);
-	*m = (struct wire_msg){.type = "", .id = "", .parent_id = ""};
+	*m = (struct wire_msg){.type = "", .id = "", .parent_id = "", .state = ""};
 }
 
 struct wire_slice

@@ -25,12 +25,14 @@ struct wire_msg {
 	const char *type;      /* header.msg_type, never NULL */
 	const char *id;        /* header.msg_id, "" if missing */
 	const char *parent_id; /* parent_header.msg_id, "" if null or missing */
-	json_t *content;       /* object; what is not UTF-8 in it was repaired: wire/json.h */
+	const char *state;     /* of a status message: content.execution_state, else "" */
+	json_t *content;       /* object, what is not UTF-8 in it repaired: wire/json.h; of a
+	                        * status message NULL: it says nothing else */
 	json_t *metadata;      /* object, or NULL: empty */
 	struct wire_slice raw[WIRE_SIGN_PARTS]; /* the four frames as they came */
 	const struct wire_slice *buffers;
 	size_t buffers_n;
-	char names[3][WIRE_MSG_NAME];
+	char names[4][WIRE_MSG_NAME];
 };
 
 /* Check the signature over the bytes received and parse.  frames are borrowed until

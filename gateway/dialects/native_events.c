@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "gateway/event.h"
 #include "wire/base/buf.h"
@@ -58,9 +59,9 @@ gw_native_events_fields(const struct gw_event *ev)
 }
 
 static int
-append_fields(struct buf *b, const struct gw_event *ev)
+append_error(struct buf *b, const struct gw_event *ev)
 {
-	json_t *fields = gw_native_events_fields(ev);
+	json_t *fields = error_fields(ev);
 	int rc = buf_append(b, ",", 1);
 
 	if (rc == 0)
@@ -75,6 +76,26 @@ append_text(struct buf *b, const char *key, struct wire_slice text)
 	int rc = buf_printf(b, ",\"%s\":", key);
 
 	return rc == 0 ? gw_native_events_string(b, text) : rc;
+}
+
+/* The same fields as bundle_fields(), without making them. */
+static int
+append_bundle(struct buf *b, const struct gw_event *ev)
+{
+	int rc = buf_printf(b, ",\"bundle\":");
+
+	if (rc == 0)
+		rc = wire_json_put(b, ev->bundle, WIRE_JSON_PLAIN);
+	if (rc == 0)
+		rc = buf_printf(b, ",\"metadata\":");
+	if (rc == 0)
+		rc = ev->metadata != NULL ? wire_json_put(b, ev->metadata, WIRE_JSON_PLAIN)
+		                          : buf_append(b, "{}", 2);
+	if (rc == 0 && ev->id != NULL)
+		rc = append_text(b, "display_id", (struct wire_slice){ev->id, strlen(ev->id)});
+	if (rc == 0 && ev->kind == GW_EV_RESULT)
+		rc = buf_printf(b, ",\"count\":%lld", (long long)ev->count);
+	return rc == 0 ? buf_append(b, "}", 1) : rc;
 }
 
 static int
@@ -128,9 +149,10 @@ gw_native_events_encode(struct buf *b, const char *execution, const struct gw_ev
 	case GW_EV_DISPLAY:
 	case GW_EV_UPDATE:
 	case GW_EV_RESULT:
+		return append_bundle(b, ev);
 	case GW_EV_ERROR:
 	case GW_EV_N:
 		break;
 	}
-	return append_fields(b, ev);
+	return append_error(b, ev);
 }

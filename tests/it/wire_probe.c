@@ -50,13 +50,21 @@ struct probe {
 	int status;
 };
 
+/* The content of m, owned by the caller. */
+static json_t *
+content_of(const struct wire_msg *m)
+{
+	return m->content != NULL ? json_incref(m->content)
+	                          : json_pack("{s:s}", "execution_state", m->state);
+}
+
 static void
 on_stray(void *arg, const struct wire_msg *m)
 {
 	struct probe *p = arg;
 
-	(void)json_array_append_new(p->stray,
-	                            json_pack("[s, s, O]", m->type, m->parent_id, m->content));
+	(void)json_array_append_new(
+	    p->stray, json_pack("[s, s, o]", m->type, m->parent_id, content_of(m)));
 }
 
 /* The text of `after` was printed. */
@@ -86,7 +94,7 @@ on_message(void *arg, const struct wire_msg *m)
 	const char *mark = json_string_value(json_object_get(p->step, "after"));
 	const char *input = json_string_value(json_object_get(p->step, "input"));
 
-	(void)json_array_append_new(p->messages, json_pack("[s, O]", m->type, m->content));
+	(void)json_array_append_new(p->messages, json_pack("[s, o]", m->type, content_of(m)));
 	if (text != NULL && mark != NULL && strstr(text, mark) != NULL)
 		intervene(p);
 	if (strcmp(m->type, "input_request") == 0 && input != NULL)

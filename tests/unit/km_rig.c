@@ -305,9 +305,8 @@ static void
 on_message(void *arg, const struct wire_msg *m)
 {
 	struct rig *r = arg;
-	const char *state = json_string_value(json_object_get(m->content, "execution_state"));
 
-	note(r, is_status(m) && state != NULL ? state : m->type);
+	note(r, is_status(m) && m->state[0] != '\0' ? m->state : m->type);
 	if (strcmp(m->type, "stream") == 0) {
 		strncat(r->text, text_of(m), sizeof(r->text) - strlen(r->text) - 1);
 		r->out_bytes += strlen(text_of(m));

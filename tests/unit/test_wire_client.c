@@ -65,9 +65,7 @@ trace(const char *what, const char *detail)
 static const char *
 detail_of(const struct wire_msg *m)
 {
-	const char *state = json_string_value(json_object_get(m->content, "execution_state"));
-
-	return state == NULL ? m->type : state;
+	return m->state[0] == '\0' ? m->type : m->state;
 }
 
 static void

@@ -1,6 +1,7 @@
 /* Unit test of wire/json: what kernels write, also where it is not JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -191,6 +192,44 @@ big_strings_are_whole(void **state)
 	free(text);
 }
 
+/* Strings are found without values where there would be an object, and as they would be. */
+static void
+members_are_picked(void **state)
+{
+	(void)state;
+	/* clang-format off */
+	static const struct { const char *text, *want; } picks[] = {
+		{"{}",                                      ""},
+		{" {\"id\" : \"x\"} ",                      "x"},
+		{"{\"other\":{\"id\":\"no\"},\"id\":\"x\"}",  "x"},
+		{"{\"l\":[{\"id\":\"no\"},\"id\"]}",        ""},
+		{"{\"id\":\"x\",\"id\":7}",                ""},
+		{"{\"id\":null,\"id\":\"y\"}",             "y"},
+		{"{\"\\u0069d\":\"\\u00e9\\n\"}",          "\xc3\xa9\n"},
+		{"{\"id\":\"a\\u0000b\"}",                 "a"},
+		{"{\"id\":\"123456789\"}",                "1234567"},
+		{"{\"id\":\"12345\xe2\x82\xac\"}",        "12345"},
+		{"{\"id\":\"\xff\"}",                     FFFD},
+		{"{\"ida\":\"a\",\"i\":\"b\"}",            ""},
+	};
+	/* clang-format on */
+	char got[8];
+	const struct wire_json_pick pick = {"id", got, sizeof(got)};
+
+	for (size_t i = 0; i < sizeof(picks) / sizeof(picks[0]); i++) {
+		assert_int_equal(wire_json_pick(picks[i].text, strlen(picks[i].text), &pick, 1),
+		                 0);
+		assert_string_equal(got, picks[i].want);
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool object = cases[i].want != NULL && cases[i].want[0] == '{';
+		int rc = wire_json_pick(cases[i].text, strlen(cases[i].text), &pick, 1);
+
+		if ((rc == 0) != object)
+			fail_msg("%s", cases[i].why);
+	}
+}
+
 int
 main(void)
 {
@@ -199,6 +238,7 @@ main(void)
 	    cmocka_unit_test(integer_of_400_digits_is_null),
 	    cmocka_unit_test(nesting_has_a_limit),
 	    cmocka_unit_test(spans),
+	    cmocka_unit_test(members_are_picked),
 	    cmocka_unit_test(big_strings_are_whole),
 	};
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define FIRST_CAP 64
+#define PRINTED   96 /* what most formats come to */
 
 /* What data points at while nothing is allocated: never written to. */
 static char nothing[1];
@@ -72,11 +73,18 @@ int
 buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap;
-	int len, rc;
+	int len, rc = b->cap - b->len < PRINTED ? buf_reserve(b, PRINTED) : 0;
+	size_t room = rc == 0 ? b->cap - b->len : 0; /* else near the ceiling */
 
 	va_start(ap, fmt);
-	len = vsnprintf(NULL, 0, fmt, ap);
+	len = vsnprintf(room > 0 ? b->data + b->len : NULL, room, fmt, ap);
 	va_end(ap);
+	if (len > 0 && (size_t)len < room && (size_t)len <= b->max - b->len) {
+		b->len += (size_t)len;
+		return 0;
+	}
+	if (room > 0)
+		b->data[b->len] = '\0';
 	if (len <= 0)
 		return len < 0 ? -EMSGSIZE : 0;
 	rc = buf_reserve(b, (size_t)len);
