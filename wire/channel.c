@@ -336,6 +336,27 @@ wire_channel_resume(struct wire_channel *ch)
 }
 
 void
+wire_channel_mute(struct wire_channel *ch)
+{
+	loop_fd_free(ch->watch);
+	ch->watch = NULL;
+}
+
+void
+wire_channel_unmute(struct wire_channel *ch)
+{
+	if (ch->watch == NULL)
+		ch->watch = loop_fd_new(ch->lp, zsock_fd(ch->socket), LOOP_READ, on_fd, ch);
+	look_again(ch);
+}
+
+void
+wire_channel_look(struct wire_channel *ch)
+{
+	run(ch);
+}
+
+void
 wire_channel_set_hwm(struct wire_channel *ch, int hwm)
 {
 	ch->bytes = 0;

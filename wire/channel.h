@@ -57,6 +57,12 @@ int wire_channel_send(struct wire_channel *ch, const struct wire_slice *frames, 
 void wire_channel_pause(struct wire_channel *ch);
 void wire_channel_resume(struct wire_channel *ch);
 
+/* Wake for what arrives no more, and again; wire_channel_look() delivers it meanwhile: at once,
+ * before it returns, so not from this channel's own fn. */
+void wire_channel_mute(struct wire_channel *ch);
+void wire_channel_unmute(struct wire_channel *ch);
+void wire_channel_look(struct wire_channel *ch);
+
 /* Another receive mark, for what arrives from now on. */
 void wire_channel_set_hwm(struct wire_channel *ch, int hwm);
 

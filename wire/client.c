@@ -131,6 +131,9 @@ close_channels(struct wire_client *c)
 		wire_channel_free(c->channels[i]);
 		c->channels[i] = NULL;
 	}
+	loop_timer_free(c->look);
+	c->look = NULL;
+	c->shell_muted = false;
 	c->closed = true;
 }
 
@@ -178,7 +181,10 @@ send(struct wire_client *c, enum wire_channel_kind channel, const struct wire_ou
 	if (rc != 0)
 		return rc;
 	frames = wire_out_frames(o, &n);
-	return wire_channel_send(c->channels[channel], frames, n);
+	rc = wire_channel_send(c->channels[channel], frames, n);
+	if (rc == 0)
+		wire_client_sent(c, channel);
+	return rc;
 }
 
 static void

@@ -37,7 +37,10 @@ struct wire_client {
 	bool live;   /* an iopub message came */
 	bool paused; /* iopub is not read */
 	enum wire_client_control control;
-	bool stdin_live; /* stdin is connected */
+	bool stdin_live;         /* stdin is connected */
+	bool shell_muted;        /* nobody waits for a reply alone: see client_route.c */
+	unsigned late_replies;   /* in a row that came after their idle */
+	struct loop_timer *look; /* pending, while shell is muted, or NULL */
 	bool closed;
 	bool freed; /* memory waits for the end of the turn */
 	uint64_t dropped;
@@ -72,6 +75,9 @@ void wire_client_finish(struct wire_req *r, int status);
 /* A wire_channel_fn; arg is the client. */
 void wire_client_route(void *arg, enum wire_channel_kind kind, const struct wire_slice *frames,
                        size_t n);
+
+/* A request was sent on channel. */
+void wire_client_sent(struct wire_client *c, enum wire_channel_kind channel);
 
 /* An input_request came: tell it when what was published before it is told. */
 void wire_client_tell_in_order(struct wire_req *r, const struct wire_msg *m);

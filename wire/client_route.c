@@ -1,4 +1,10 @@
-/* wire/client_route.c - see wire/client_impl.h: what a kernel says, to the request that it answers. */
+/* wire/client_route.c - see wire/client_impl.h: what a kernel says, to the request that it answers.
+ *
+ * A request on shell is complete when its idle is here as well, which most kernels publish after the
+ * reply.  So nobody is woken for the reply: shell is looked at when an idle comes, which saves a
+ * third of the turns that a short run takes.  A kernel whose replies come later than that is told
+ * by its first ones, and a timer looks after replies whose idle was dropped.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -6,6 +12,8 @@
 #include "wire/client_impl.h"
 
 #define OVERDUE_MS 5000 /* from one of reply and idle to missing the other */
+#define LOOK_MS    500  /* while nothing is published */
+#define LATE_MAX   4    /* replies after their idle, before shell is listened to always */
 
 static uint64_t dropped_all;
 
@@ -94,9 +102,59 @@ on_reply(struct wire_req *r, const struct wire_msg *m)
 }
 
 static void
+on_look(void *arg)
+{
+	struct wire_client *c = arg;
+
+	loop_timer_free(c->look);
+	c->look = list_empty(&c->reqs) ? NULL : loop_timer_new(c->lp, LOOK_MS, on_look, c);
+	if (c->shell_muted)
+		wire_channel_look(c->channels[WIRE_SHELL]); /* may close c */
+}
+
+static void
+listen_to_shell(struct wire_client *c)
+{
+	c->shell_muted = false;
+	wire_channel_unmute(c->channels[WIRE_SHELL]);
+}
+
+void
+wire_client_sent(struct wire_client *c, enum wire_channel_kind channel)
+{
+	if (channel != WIRE_SHELL || !c->live)
+		return; /* before that, no idle may come */
+	if (!c->shell_muted && c->late_replies < LATE_MAX) {
+		c->shell_muted = true;
+		wire_channel_mute(c->channels[WIRE_SHELL]);
+	}
+	if (c->shell_muted && c->look == NULL)
+		c->look = loop_timer_new(c->lp, LOOK_MS, on_look, c);
+}
+
+/* r's idle is here, and not told yet. */
+static void
+look_for_reply(struct wire_req *r)
+{
+	struct wire_client *c = r->client;
+
+	if (r->channel != WIRE_SHELL || r->replied || !c->shell_muted)
+		return;
+	wire_channel_look(c->channels[WIRE_SHELL]); /* may complete r, and close c */
+	if (wire_client_is_over(r) || r->replied || c->closed) {
+		c->late_replies = 0;
+		return;
+	}
+	c->late_replies++;
+	listen_to_shell(c);
+}
+
+static void
 on_published(struct wire_req *r, const struct wire_msg *m)
 {
-	if (r->ops->message != NULL)
+	if (is_idle(m))
+		look_for_reply(r);
+	if (!wire_client_is_over(r) && r->ops->message != NULL)
 		r->ops->message(r->arg, m);
 	if (!wire_client_is_over(r) && is_idle(m)) {
 		r->idle = true;
