@@ -1,4 +1,4 @@
-/* gateway/pss.h - CORE: how much memory a process takes, what it shares divided by who shares it. */
+/* gateway/pss.h - CORE: how much memory a process takes; what it shares counts in part. */
 #ifndef GW_PSS_H
 #define GW_PSS_H
 

@@ -19,11 +19,13 @@ struct loop_timer {
 static struct list timers = {&timers, &timers};
 static uint64_t now_ms = 1;
 
+/* The linker wants these names.  NOLINTBEGIN(bugprone-reserved-identifier) */
 struct loop_timer *__wrap_loop_timer_new(struct loop *lp, uint64_t msec, loop_fn *fn,
                                          void *arg);
 void __wrap_loop_timer_free(struct loop_timer *t);
 uint64_t __wrap_loop_now_ms(const struct loop *lp);
 void __wrap_loop_work(struct loop *lp, loop_fn *work, loop_fn *done, void *arg);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 struct loop_timer *
 __wrap_loop_timer_new(struct loop *lp, uint64_t msec, loop_fn *fn, void *arg)

@@ -36,7 +36,7 @@ struct km_kernel {
 	unsigned stops_n;
 	unsigned inputs_n;
 	bool paused;
-	bool waits; /* from its kernelspec, or it was made to */
+	bool waits;               /* from its kernelspec, or it was made to */
 	km_assigned_fn *assigned; /* km_kernel_assign() is not answered */
 	void *assign_arg;
 	unsigned assigns_n;
