@@ -100,7 +100,8 @@ class KernelApp(IPKernelApp):
         if argv is None or len(argv) != 2 or argv[0] != "-f":
             return super().parse_command_line(argv)
         self.cli_config = Config({"IPKernelApp": {"connection_file": argv[1]}})
-        self.update_config(self.cli_config)
+        self.config.merge(self.cli_config)  # in place: a prepared shell has it too
+        self.connection_file = argv[1]
 
     def init_profile_dir(self):
         self.profile_dir = NoProfile(parent=self, location=os.path.join(self.ipython_dir, "profile"))

@@ -9,7 +9,8 @@ import warnings
 from contextlib import suppress
 
 from . import assign, prepared, threads, warm
-from .app import KernelApp
+from .app import KernelApp, NoProfile
+from .kernel import hidden_debugger
 from .pictures import Pictures
 from .shelf import Shelf
 
@@ -37,8 +38,9 @@ class Preload:
         """Load what a kernel needs and `modules`, then put on the shelf what a spawned kernel would not
         have. A module that is missing or fails is a line on stderr. Kernels that have options (options.py)
         make their shell themselves."""
-        for name in _START:
-            importlib.import_module(name)
+        with hidden_debugger():
+            for name in _START:
+                importlib.import_module(name)
         ours = set(sys.modules)
         warm.up()
         tools = set(sys.modules)
@@ -53,7 +55,13 @@ class Preload:
         _set_filters(filters)
         self._shelf = Shelf(ours, self._took)
         if not options:
-            prepared.prepare(KernelApp.instance())
+            prepared.prepare(KernelApp.instance(), NoProfile(location="/"))
+
+        self._folders = {path: _changed(path) for path in sys.path if path.startswith(sys.prefix)}
+
+    def is_stale(self) -> bool:
+        """True if packages were installed or removed since they were loaded."""
+        return any(_changed(path) != when for path, when in self._folders.items())
 
     def _import(self, modules):
         for name in modules:
@@ -75,6 +83,8 @@ class Preload:
         for name in assign._PACKAGES.keys() & names:
             with suppress(Exception):
                 assign._PACKAGES[name](sys.modules[name])
+        if process := "multiprocessing.process" in names and sys.modules["multiprocessing.process"]:
+            process.current_process().authkey = os.urandom(32)
         if "matplotlib" in names:
             self._took_matplotlib(sys.modules["matplotlib"])
         if _BACKEND in names:
@@ -89,6 +99,13 @@ class Preload:
         backend = os.environ.get("MPLBACKEND", INLINE)
         if backend != INLINE:
             matplotlib.rcParams["backend"] = backend
+
+
+def _changed(path) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
 
 
 def _set_filters(filters):

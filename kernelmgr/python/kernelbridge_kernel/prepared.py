@@ -14,12 +14,14 @@ from .compiler import Compiler
 from .shell import ZMQInteractiveShell
 
 
-def prepare(app):
-    """Make the shell that the kernel of `app`, which is not initialized, will have."""
+def prepare(app, profile):
+    """Make the shell that the kernel of `app`, which is not initialized, will have. `profile` is a
+    ProfileDir, soon to be replaced."""
     _ = app.log
+    app.config.IPKernelApp.connection_file = ""  # the shell looks whether there is a kernel's section
     app.init_pdb()
     Session(key=b"0").sign([b""])
-    shell = ZMQInteractiveShell.instance(profile_dir=app.profile_dir, compiler_class=Compiler)
+    shell = ZMQInteractiveShell.instance(config=app.config, profile_dir=profile, compiler_class=Compiler)
     shell._sys_modules_keys = set(sys.modules)
 
 
@@ -27,7 +29,6 @@ def adopt(shell, kernel):
     """Make `shell`, prepared before the fork, what the shell of this kernel would be."""
     app = kernel.parent
     shell.parent = shell.kernel = kernel
-    shell.config = kernel.config
     shell.profile_dir = app.profile_dir
     shell.init_environment()
     shell.init_virtualenv()

@@ -26,7 +26,7 @@ class Shelf:
             if top not in seen and _found_by_path(sys.modules[top] if top in sys.modules else None):
                 self._packages.setdefault(top, {})[name] = module
         self._needs = {top: self._needs_of(top) for top in self._packages}
-        self._files = {top: _stat(sys.modules[top].__spec__.origin) for top in self._packages}
+        self._files = {top: _stat(self._origin(top)) for top in self._packages}
         for modules in self._packages.values():
             for name in modules:
                 del sys.modules[name]
@@ -49,13 +49,18 @@ class Shelf:
         if modules is None:
             return None
         spec = PathFinder.find_spec(name, path)
-        if spec is None or spec.origin != modules[name].__spec__.origin:
-            return None  # another one, and not for those that have this one
-        if _stat(spec.origin) != self._files[name]:
-            self._drop(name)
+        if spec is None or spec.origin != self._origin(name):
+            return None  # another of that name
+        for top in self._with_needs(name):
+            if top in self._packages and _stat(self._origin(top)) != self._files[top]:
+                self._drop(top)
+        if name not in self._packages:
             return None
         spec.loader = _Loader(self, spec.loader)
         return spec
+
+    def _origin(self, top):
+        return self._packages[top][top].__spec__.origin
 
     def module(self, name: str) -> ModuleType | None:
         """Return the package `name` if it is on the shelf."""
@@ -64,21 +69,28 @@ class Shelf:
 
     def take(self, name: str):
         """Put a package and those that it needs into sys.modules."""
-        taken: set[str] = set()
-        todo = {name}
+        taken = set()
+        for top in self._with_needs(name):
+            del self._needs[top]
+            for part, module in self._packages.pop(top).items():
+                if sys.modules.setdefault(part, module) is module:
+                    taken.add(part)
+        self._took(taken)
+
+    def _with_needs(self, name) -> set[str]:
+        """Return `name` and all packages on the shelf that it needs."""
+        found, todo = set(), {name}
         while todo:
             top = todo.pop()
-            for name, module in self._packages.pop(top, {}).items():
-                if sys.modules.setdefault(name, module) is module:
-                    taken.add(name)
-            todo |= self._needs.pop(top, set())
-        self._took(taken)
+            found.add(top)
+            todo |= (self._needs[top] & self._needs.keys()) - found
+        return found
 
     def _drop(self, top):
         """A package whose file has changed is not what is installed: it goes, and all that needs it."""
-        del self._packages[top], self._needs[top]
-        for other, needs in list(self._needs.items()):
-            if top in needs and other in self._needs:
+        self._packages.pop(top, None)
+        if self._needs.pop(top, None) is not None:
+            for other in [other for other, needs in self._needs.items() if top in needs]:
                 self._drop(other)
 
 

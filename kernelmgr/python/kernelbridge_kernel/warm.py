@@ -77,7 +77,7 @@ def _traceback():
     try:
         exec(compile(code, name, "exec"), {"__name__": "__main__"})
     except ZeroDivisionError as error:
-        for theme in ("linux", "nocolor"):
+        for theme in ("neutral", "linux", "nocolor"):
             show = AutoFormattedTB(mode="Context", theme_name=theme)
             show.structured_traceback(type(error), error, error.__traceback__)
     finally:

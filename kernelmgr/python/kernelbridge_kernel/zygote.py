@@ -2,7 +2,8 @@
 
 Loads what a kernel has loaded after its first cells, then the MODULEs (those that are installed),
 says {"ready": true} on descriptor 3 and forks a kernel for each request that comes there; the packets
-are those of kernelmgr/launch_zygote.h. Ends when descriptor 3 reaches its end.
+are those of kernelmgr/launch_zygote.h. Ends when descriptor 3 reaches its end, and when a
+request comes after packages were installed: that request is for the next zygote.
 
 What all kernels of one zygote share: the hash seed (of str and bytes) and the address-space layout.
 A set of strings has the same order in each of them, as with a fixed PYTHONHASHSEED; those who must not
@@ -45,14 +46,16 @@ class Refused(Exception):
     """A request that cannot be done. The text says why."""
 
 
-def serve(sock: socket.socket, block: reborn.StartBlock) -> Request | None:
+def serve(sock: socket.socket, block: reborn.StartBlock, loaded: Preload) -> Request | None:
     """Answer requests until the socket's end: returns None. Returns a Request in each kernel."""
     _send(sock, {"ready": True})
     while True:
         data, fds, flags, _ = socket.recv_fds(sock, _MOST, 4)
         if not data:
             return None
-        n = _number(data)
+        if loaded.is_stale():
+            print("zygote: ends, for packages have changed", file=sys.stderr, flush=True)
+            return None
         try:
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise Refused("the request is too large")
@@ -63,9 +66,10 @@ def serve(sock: socket.socket, block: reborn.StartBlock) -> Request | None:
                 return request
             answer: dict[str, Any] = {"pid": pid}
         except (Refused, OSError) as err:
-            answer = {"error": str(err)}
+            answer = {"error": str(err)[:500]}
         for fd in fds:
             os.close(fd)
+        n = _number(data)
         if n is not None:
             _send(sock, {"n": n, **answer})
         else:
@@ -149,13 +153,17 @@ def main() -> Request | None:
     sock = socket.socket(fileno=SOCKET)
     block = reborn.StartBlock()
     given, modules = options.split(sys.argv[1:])
-    Preload().load(modules, given)
+    loaded = Preload()
+    loaded.load(modules, given)
     gc.collect()
     gc.freeze()
     threads = os.listdir("/proc/self/task")
     if len(threads) != 1:
         raise SystemExit(f"zygote: {len(threads)} threads after loading; it must have one to fork")
-    return serve(sock, block)
+    try:
+        return serve(sock, block, loaded)
+    except ConnectionError:  # the gateway ended
+        return None
 
 
 if __name__ == "__main__":
