@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -118,6 +119,7 @@ class Kernel:
             env=full,
             stdout=self.log,
             stderr=self.log,
+            stdin=subprocess.DEVNULL,
             independent=False,
             extra_arguments=options,
         )

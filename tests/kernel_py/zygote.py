@@ -11,7 +11,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
@@ -101,10 +100,9 @@ class ForkedManager:
         self.status: int | None = None  # as of waitpid(2), once it was waited for
 
     def start_kernel(self, *, cwd: str, env: dict[str, str], stdout: IO[bytes], **_: Any) -> None:
-        folder = Path(self.file).parent
         write_connection_file(
-            self.file, ip=str(folder / "s"), transport="ipc", key=os.urandom(16).hex().encode(),
-            shell_port=1, iopub_port=2, stdin_port=3, hb_port=4, control_port=5,
+            self.file, ip=self.file.removesuffix(".json") + "-ipc", transport="ipc", key=os.urandom(16).hex().encode(),
+            shell_port=1, iopub_port=2, stdin_port=3, hb_port=5, control_port=4,
         )  # fmt: skip
         self.pid = self.zygote.fork(self.file, cwd, env, stdout)
         self.provisioner = SimpleNamespace(pid=self.pid)
