@@ -64,6 +64,8 @@ import gc, locale, os, resource, signal, sys, threading, warnings
 def status(*names):
     lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
     return {name: lines[name].strip() for name in names}
+def named(f):
+    return getattr(f, "__qualname__", type(f).__name__)
 def fds():
     found = {}
     for fd in os.listdir("/proc/self/fd"):
@@ -78,7 +80,7 @@ def fds():
     "argv": sys.argv,
     "path": sys.path,
     "flags": repr(sys.flags),
-    "hooks": [getattr(f, "__qualname__", type(f).__name__) for f in (sys.excepthook, sys.displayhook, sys.unraisablehook)],
+    "hooks": [named(f) for f in (sys.excepthook, sys.displayhook, sys.unraisablehook)],
     "prompts": [sys.ps1, sys.ps2],
     "options": [sys.warnoptions, sys._xoptions, sys.dont_write_bytecode, sys.getrecursionlimit()],
     "interval": sys.getswitchinterval(),
@@ -87,8 +89,8 @@ def fds():
     "environ": {k: v for k, v in os.environ.items() if k not in ("HOME", "JPY_PARENT_PID")},
     "own environ": dict(os.environ) == {os.fsdecode(k): os.fsdecode(v) for k, v in os.environb.items()},
     "limits": [resource.getrlimit(n) for n in range(16)],
-    "priority": [os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), len(os.sched_getaffinity(0))],
-    "handlers": {int(s): repr(signal.getsignal(s)).split(" at ")[0] for s in signal.valid_signals()},
+    "priority": [os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), os.sched_getaffinity(0)],
+    "handlers": {int(s): named(signal.getsignal(s)) for s in signal.valid_signals()},
     "signals": status("SigBlk", "SigIgn", "SigCgt", "Groups", "Uid", "NoNewPrivs", "CapEff", "Umask"),
     "threads": sorted(t.name for t in threading.enumerate()),
     "tasks": len(os.listdir("/proc/self/task")),
@@ -96,7 +98,8 @@ def fds():
     "leader": [os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid()],
     "fds": fds(),
     "stdin": [sys.stdin.isatty(), sys.stdin.encoding, os.readlink("/proc/self/fd/0")],
-    "real streams": [(f.encoding, f.errors, f.line_buffering, f.fileno()) for f in (sys.__stdout__, sys.__stderr__)],
+    "stdout": [sys.__stdout__.encoding, sys.__stdout__.errors, sys.__stdout__.line_buffering],
+    "stderr": [sys.__stderr__.encoding, sys.__stderr__.errors, sys.__stderr__.line_buffering],
     "gc": [gc.isenabled(), gc.get_threshold()],
     "filters": [repr(f) for f in warnings.filters],
     "packages": {n: True for n, m in sys.modules.items() if "." not in n and hasattr(m, "__file__")},
@@ -116,13 +119,14 @@ SHELL = """
 import re
 ip = get_ipython()
 skip = {"parent", "config", "shell", "kernel", "flags", "session", "ident", "exec_result"}
+own = ("_trait", "_cross", "_parent", "_orig_sys", "_sys", "_user", "ns_")  # its alone, or shown as another
 def shown(v):
     return re.sub(r"0x[0-9a-f]+|[0-9]{6,}", "", repr(v))
 def traits(o):
     return {n: shown(getattr(o, n)) for n in o.trait_names() if n not in skip}
 {
     "shell": traits(ip),
-    "vars": {n: shown(v) for n, v in vars(ip).items() if not n.startswith(("_trait", "_cross", "_parent", "_orig_sys", "_sys", "_user", "ns_"))},
+    "vars": {n: shown(v) for n, v in vars(ip).items() if not n.startswith(own)},
     "parts": {type(c).__name__: traits(c) for c in ip.configurables if c is not ip},
     "config": sorted(ip.config),
     "magics": {k: sorted(v) for k, v in ip.magics_manager.magics.items()},
@@ -226,9 +230,10 @@ RANDOM = """
 import asyncio, multiprocessing, random, secrets, tempfile, uuid
 import numpy as np
 [
-    random.random(), random.getrandbits(64), random.Random().random(), np.random.rand(), np.random.randint(1 << 62),
-    np.random.default_rng().random(), np.random.RandomState().rand(), np.random.get_state()[1][:3].tolist(),
-    np.random.mtrand._rand.random(), secrets.token_hex(8), str(uuid.uuid4()), str(uuid.uuid1()), tempfile.mktemp(),
+    random.random(), random.getrandbits(64), random.Random().random(), np.random.rand(),
+    np.random.randint(1 << 62), np.random.default_rng().random(), np.random.RandomState().rand(),
+    np.random.get_state()[1][:3].tolist(), np.random.mtrand._rand.random(), secrets.token_hex(8),
+    str(uuid.uuid4()), str(uuid.uuid1()), tempfile.mktemp(),
     bytes(multiprocessing.current_process().authkey), get_ipython().kernel.session.session,
     get_ipython().kernel.ident, get_ipython().kernel.session.pid,
 ]
@@ -247,7 +252,8 @@ import numpy
 own, theirs, old = random.Random(), numpy.random.default_rng(), numpy.random.RandomState()
 """)
     with (tmp_path / "stderr").open("wb") as stderr:
-        zygote = Zygote(json.loads(SPEC.read_text()), "holder", stderr=stderr, env={"PYTHONPATH": str(tmp_path)})
+        env = {"PYTHONPATH": str(tmp_path)}
+        zygote = Zygote(json.loads(SPEC.read_text()), "holder", stderr=stderr, env=env)
     said = []
     for name in "ab":
         (tmp_path / name).mkdir()
@@ -311,7 +317,9 @@ print(subprocess.run([sys.executable, "-c", "import sys; print(sys.stdin.read())
     "threads": """
 import threading
 said = []
-t = threading.Thread(target=lambda: said.append(threading.get_native_id() != threading.main_thread().native_id))
+def other():
+    said.append(threading.get_native_id() != threading.main_thread().native_id)
+t = threading.Thread(target=other)
 t.start(); t.join(5); print(said, threading.active_count() > 1)
 """,
     "asyncio": """
@@ -345,7 +353,8 @@ print(pd.DataFrame({"a": [1, 2, 3]}).describe().shape)
 """,
     "pickle": """
 import pickle, fractions, numpy as np, pandas as pd
-print(pickle.loads(pickle.dumps([fractions.Fraction(1, 3), np.float64(2), pd.Timestamp("2026-01-01")])))
+things = [fractions.Fraction(1, 3), np.float64(2), pd.Timestamp("2026-01-01")]
+print(pickle.loads(pickle.dumps(things)))
 """,
     "modules": """
 import importlib, sys
@@ -436,9 +445,10 @@ def test_what_a_kernel_is_when_it_is_told(zygote: Zygote, make: Make) -> None:
 
 def test_the_environment_is_the_requests_alone(zygote: Zygote, make: Make) -> None:
     kernel = make(env={"TZ": "Asia/Kathmandu", "NAME": "a=b\nä", "EMPTY": ""})
-    code = "import os, time; [os.environ['NAME'], os.environ['EMPTY'], time.strftime('%z', time.localtime(0))]"
-    assert value(kernel, code) == ["a=b\nä", "", "+0530"]
-    assert value(kernel, f"[n for n in os.environ if n in {[ID, 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS']}]") == []
+    code = "[os.environ['NAME'], os.environ['EMPTY'], time.strftime('%z', time.localtime(0))]"
+    assert value(kernel, f"import os, time\n{code}") == ["a=b\nä", "", "+0530"]
+    ours = [ID, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
+    assert value(kernel, f"[n for n in os.environ if n in {ours}]") == []
     assert kernel.run("!echo $TZ").text().strip() == "Asia/Kathmandu"
 
 
@@ -482,7 +492,10 @@ def test_a_bad_request_is_answered(zygote: Zygote, why: str) -> None:
     assert sorted(os.listdir(f"/proc/{zygote.pid}/fd")) == ["0", "1", "2", "3"]
 
 
-@pytest.mark.parametrize("packet", [b'{"n": 5}', b'{"n": 5, "env"', b'{"env": {}, "n":5}', b'{"n": 5, "x": "\xff"}'])
+MALFORMED = [b'{"n": 5}', b'{"n": 5, "env"', b'{"env": {}, "n":5}', b'{"n": 5, "x": "\xff"}']
+
+
+@pytest.mark.parametrize("packet", MALFORMED)
 def test_a_malformed_request_is_answered_by_its_number(zygote: Zygote, packet: bytes) -> None:
     zygote.send(packet, [])
     answer = zygote.read()

@@ -101,7 +101,7 @@ class ForkedManager:
 
     def start_kernel(self, *, cwd: str, env: dict[str, str], stdout: IO[bytes], **_: Any) -> None:
         write_connection_file(
-            self.file, ip=self.file.removesuffix(".json") + "-ipc", transport="ipc", key=os.urandom(16).hex().encode(),
+            self.file, transport="ipc", ip=self.file.removesuffix(".json") + "-ipc", key=b"a key",
             shell_port=1, iopub_port=2, stdin_port=3, hb_port=5, control_port=4,
         )  # fmt: skip
         self.pid = self.zygote.fork(self.file, cwd, env, stdout)

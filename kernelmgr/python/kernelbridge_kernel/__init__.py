@@ -16,4 +16,10 @@ Started as `python -P -m kernelbridge_kernel -f CONNECTION_FILE`. One file, one 
     shell      what IPython shows of an error, and how `exit` behaves
     plaintb    a traceback as CPython prints it
     warm       what first cells load and compute, done ahead
+    zygote     the process that forks kernels, and its requests
+    preload    what it loads, and how a kernel takes that into use
+    shelf      packages that are loaded, but out of sight until they are imported
+    threads    none for BLAS in a zygote, as many as usual in a kernel
+    prepared   application and shell made before the fork
+    reborn     descriptors, environment, folder and randomness of a forked process
 """
