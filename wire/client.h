@@ -52,9 +52,9 @@ struct wire_req_ops {
  * first used, since most kernels never need them and each socket takes about 35 KiB.
  * kernel_waits says that the kernel blocks when its subscriber is slow (our own launcher's
  * XPUB_NODROP): iopub then keeps only a few messages on this side, so that pausing holds the
- * kernel.  Any other kernel drops output instead, so what it sends is taken in at once; only
- * where this process gets so little of the processor that some 64 MiB wait here, the kernel drops
- * nevertheless.  It is not to be paused. Returns NULL when ZMQ has no sockets left (errno tells). */
+ * kernel.  Any other kernel drops output instead, so what it sends is taken in at once and it is
+ * not to be paused; only where this process gets so little of the processor that some 64 MiB wait
+ * here, the kernel drops nevertheless.  Returns NULL when ZMQ has no sockets left (errno tells). */
 struct wire_client *wire_client_new(struct loop *lp, const struct wire_connfile *cf,
                                     bool kernel_waits, const struct wire_client_ops *ops,
                                     void *arg);

@@ -122,12 +122,8 @@ def wait_still(what: str, probe: Callable[[], object]) -> None:
 
 def wait_held(gateway: Gateway, pids: list[int]) -> None:
     """Wait until the gateway has paused that many kernels, and none of them uses its processor any more."""
-    until(
-        "kernels that are paused", lambda: gateway.gauge("kernels_paused") == len(pids)
-    )
-    wait_still(
-        "kernels", lambda: [sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids]
-    )
+    until("kernels that are paused", lambda: gateway.gauge("kernels_paused") == len(pids))
+    wait_still("kernels", lambda: [sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids])
 
 
 # Lines that count from 0, for ever, but 100,000 at least once the file exists.
@@ -187,19 +183,14 @@ def test_kernels_that_wait_are_held(
         contexts = [control.context(language=name) for _ in KINDS]
         pids = [int(control.run(PID[name], context=c).text()) for c in contexts]
         before = rss_mib(gw.process.pid)
-        readers = [
-            Reader(gw, k, COUNT[name] % str(go), c)
-            for k, c in zip(KINDS, contexts, strict=True)
-        ]
+        readers = [Reader(gw, k, COUNT[name] % str(go), c) for k, c in zip(KINDS, contexts, strict=True)]
         if name in STOCK_GROWS:
             until("paused kernels", lambda: gw.gauge("kernels_paused") == len(pids))
         else:
             wait_held(gw, pids)
         assert control.run("print('beside')").text() == "beside\n"
         grown = rss_mib(gw.process.pid) - before
-        assert grown <= GROWTH_MIB, (
-            f"{grown:.0f} MiB more with {len(KINDS)} readers that stall"
-        )
+        assert grown <= GROWTH_MIB, f"{grown:.0f} MiB more with {len(KINDS)} readers that stall"
         go.touch()
         for reader in readers:
             assert check_counted(reader) >= 100_000
@@ -257,9 +248,7 @@ def test_kernels_that_cannot_wait_are_cut(
         assert said[-1] in (("end", "ok"), ("end", "completed"))
         cuts = [i for i, (k, _) in enumerate(said) if k == "cut"]
         # what the sockets took at first may have been cut once before they were full
-        assert cuts and all(
-            k == "stdout" for i, (k, _) in enumerate(said[:-1]) if i not in cuts
-        )
+        assert cuts and all(k == "stdout" for i, (k, _) in enumerate(said[:-1]) if i not in cuts)
         assert not any(i + 1 in cuts for i in cuts), "one marker for each"
         before = "".join(text for _, text in said[: cuts[0]]).split("\n")
         assert before[:-1] == [whole(i) for i in range(len(before) - 1)]
@@ -270,9 +259,7 @@ def test_kernels_that_cannot_wait_are_cut(
         assert cut == gw.gauge("output_cut_bytes_total")
 
 
-def test_a_stock_kernel_is_set_up_unseen(
-    make_gateway: Callable[..., Gateway], stock: Path
-) -> None:
+def test_a_stock_kernel_is_set_up_unseen(make_gateway: Callable[..., Gateway], stock: Path) -> None:
     """What makes it wait leaves no name, no count, no output; and it is made anew for the next kernel."""
     gw = make_gateway(env={"JUPYTER_PATH": str(stock)})
     look = "[n for n in dir() if not n.startswith('_')], len(In), _, Out"
@@ -289,7 +276,5 @@ def test_a_stock_kernel_is_set_up_unseen(
             ]
             assert said.one("started")["count"] == said.one("result")["count"] == 1
             names = "['In', 'Out', 'exit', 'get_ipython', 'open', 'quit']"
-            assert (
-                said.one("result")["bundle"]["text/plain"] == f"({names}, 2, '', {{}})"
-            )
+            assert said.one("result")["bundle"]["text/plain"] == f"({names}, 2, '', {{}})"
             assert control.ask("restart_context", context=context)["ok"]

@@ -142,6 +142,9 @@ events_become_frames(void **state)
 	ev.text = (struct wire_slice){"e", 1};
 	frame_is(gw_daytona_frame(&ev), "{\"type\":\"stderr\",\"text\":\"e\",\"name\":\"\","
 	                                "\"value\":\"\",\"traceback\":\"\"}");
+	ev.kind = GW_EV_CUT;
+	frame_is(gw_daytona_frame(&ev), "{\"type\":\"stderr\",\"text\":\"e\",\"name\":\"\","
+	                                "\"value\":\"\",\"traceback\":\"\"}");
 	ev = (struct gw_event){.kind = GW_EV_DISPLAY, .bundle = bundle, .id = "d"};
 	frame_is(gw_daytona_frame(&ev),
 	         "{\"type\":\"display\",\"text\":\"\",\"name\":\"\",\"value\":\"\","

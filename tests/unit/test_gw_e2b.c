@@ -61,6 +61,8 @@ events_become_lines(void **state)
 	event_is(&ev, "{\"type\":\"stdout\",\"text\":\"a\\n\",\"timestamp\":\"" NOW "\"}\n");
 	ev.kind = GW_EV_STDERR;
 	event_is(&ev, "{\"type\":\"stderr\",\"text\":\"a\\n\",\"timestamp\":\"" NOW "\"}\n");
+	ev.kind = GW_EV_CUT;
+	event_is(&ev, "{\"type\":\"stderr\",\"text\":\"a\\n\",\"timestamp\":\"" NOW "\"}\n");
 	for (int kind = 0; kind < GW_EV_N; kind++) {
 		ev = (struct gw_event){.kind = (enum gw_event_kind)kind};
 		if (kind == GW_EV_ACCEPTED || kind == GW_EV_UPDATE || kind == GW_EV_CLEAR ||

@@ -74,6 +74,14 @@ every_kind_has_its_fields(void **state)
 	    {"clear",
 	     {.kind = GW_EV_CLEAR, .seq = 6, .flag = true},
 	     "{\"execution\":\"x\",\"seq\":6,\"event\":\"clear\",\"wait\":true}"},
+	    {"cut",
+	     {.kind = GW_EV_CUT,
+	      .seq = 6,
+	      .cut_bytes = 5000000000,
+	      .cut_messages = 2,
+	      .text = TEXT("a line")},
+	     "{\"execution\":\"x\",\"seq\":6,\"event\":\"cut\",\"bytes\":5000000000,"
+	     "\"messages\":2}"},
 	    {"result",
 	     {.kind = GW_EV_RESULT, .seq = 7, .bundle = bundle, .count = 3},
 	     "{\"execution\":\"x\",\"seq\":7,\"event\":\"result\",\"count\":3,"

@@ -124,6 +124,7 @@ a_run(void **state)
 {
 	struct rig *r = rig_with_auth();
 	struct km_kernel *k = paper_newest();
+	const struct gw_event cut = {.kind = GW_EV_CUT, .text = {"cut", 3}};
 	struct gw_http x;
 
 	(void)state;
@@ -137,6 +138,7 @@ a_run(void **state)
 	paper_say(k, "clear_output", json_pack("{s:b}", "wait", 0), NULL);
 	paper_say(k, "update_display_data", bundle("two"), NULL);
 	paper_say(k, "stream", json_pack("{s:s, s:s}", "name", "stderr", "text", "oh"), NULL);
+	gw_exec_append(gw_ctx_running(r->ctx), &cut);
 	paper_say(k, "execute_result", bundle("three"), NULL);
 	rig_settle(r);
 	assert_false(x.ended);
@@ -148,6 +150,7 @@ a_run(void **state)
 	                 "{\"type\":\"result\",\"results\":{\"text\":\"one\"}}\n"
 	                 "{\"type\":\"result\",\"results\":{\"text\":\"two\"}}\n"
 	                 "{\"type\":\"stderr\",\"text\":\"oh\"}\n"
+	                 "{\"type\":\"stderr\",\"text\":\"cut\"}\n"
 	                 "{\"type\":\"result\",\"results\":{\"text\":\"three\"}}\n" COMPLETE);
 	fake_http_fini(&x);
 	rig_end(r);
