@@ -105,6 +105,7 @@ gw_seat_new(struct gw_core *core, const struct gw_seat_plan *plan, struct gw_sea
 	    .env = plan->env,
 	    .start_timeout_ms = core->cfg->start_timeout_ms,
 	    .stop_grace_ms = core->cfg->stop_grace_ms,
+	    .max_message_bytes = core->cfg->max_kernel_message_bytes,
 	};
 	struct gw_seat *seat;
 	int rc;

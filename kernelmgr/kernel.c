@@ -180,7 +180,7 @@ on_stray(void *arg, const struct wire_msg *m)
 		k->ops.stray(k->arg, m);
 }
 
-static const struct wire_client_ops client_ops = {.stray = on_stray};
+static const struct wire_client_ops client_ops = {.stray = on_stray, .cut = km_kernel_on_cut};
 
 /* The time that it has to get ready does not pass while it is in line. */
 static uint64_t
@@ -218,13 +218,15 @@ km_kernel_launch(struct km_kernel *k, struct err *err)
 	const struct km_spec *spec = k->cfg.spec;
 	struct km_launch what = {
 	    .spec = spec, .kernel_id = k->id.id, .cwd = k->cfg.cwd, .env = k->env};
+	const struct wire_client_conf conf = {.kernel_waits = spec->waits,
+	                                      .frame_max_bytes = k->cfg.max_message_bytes};
 	int status = wire_connfile_create(k->cfg.run_dir, k->id.id, spec->tcp ? "tcp" : "ipc",
 	                                  spec->name, &k->cf, err);
 
 	k->launch_n++;
 	if (status != 0)
 		return -EIO;
-	k->client = wire_client_new(k->cfg.lp, k->cf, spec->waits, &client_ops, k);
+	k->client = wire_client_new(k->cfg.lp, k->cf, &conf, &client_ops, k);
 	if (k->client == NULL)
 		return err_set(err, -EBUSY, "no sockets left for a kernel");
 	what.connection_file = wire_connfile_path(k->cf);
@@ -283,6 +285,7 @@ km_kernel_free(struct km_kernel *k)
 	km_kernel_stop_timer(&k->deadline);
 	km_kernel_stop_timer(&k->grace);
 	km_kernel_stop_timer(&k->drain);
+	km_kernel_stop_timer(&k->cut);
 	km_kernel_stop_timer(&k->release);
 	loop_task_cancel(&k->end);
 	km_kernel_unlaunch(k);

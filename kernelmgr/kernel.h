@@ -31,6 +31,7 @@ struct km_kernel_config {
 	const json_t *env;            /* object of strings or NULL; borrowed for the call */
 	uint64_t start_timeout_ms;    /* launch to ready, without the time in line */
 	uint64_t stop_grace_ms;       /* shutdown_request to SIGTERM, and SIGTERM to SIGKILL */
+	uint64_t max_message_bytes; /* a kernel that sends a longer one is killed; 0: none is */
 };
 
 /* Called later, never from inside a km_kernel function. The kernel may be freed from them. */

@@ -16,6 +16,7 @@
 #define DRAIN_QUIET_MS 20
 #define DRAIN_MAX_MS   1000
 #define PORT_TRIES     5
+#define CUT_MS         500 /* for the exit of a process whose sockets are closed to be seen */
 
 void
 km_kernel_on_end(void *arg)
@@ -34,6 +35,7 @@ stop_timers(struct km_kernel *k)
 	km_kernel_stop_timer(&k->deadline);
 	km_kernel_stop_timer(&k->grace);
 	km_kernel_stop_timer(&k->drain);
+	km_kernel_stop_timer(&k->cut);
 	km_kernel_stop_timer(&k->release);
 }
 
@@ -112,6 +114,29 @@ km_kernel_on_exited(void *arg, int how)
 		km_kernel_set_state(k, KM_STOPPING, "process ended");
 	k->drained_n = k->seen_n;
 	km_kernel_set_timer(k, &k->drain, DRAIN_QUIET_MS, on_drain);
+}
+
+static void
+on_mute(void *arg)
+{
+	struct km_kernel *k = arg;
+
+	km_kernel_stop_timer(&k->cut);
+	(void)snprintf(
+	    k->cause, sizeof(k->cause),
+	    "it sent a message larger than max_kernel_message_bytes (%llu), or closed "
+	    "its sockets",
+	    (unsigned long long)k->cfg.max_message_bytes);
+	km_kernel_kill(k);
+}
+
+void
+km_kernel_on_cut(void *arg)
+{
+	struct km_kernel *k = arg;
+
+	if (k->job != NULL && k->state != KM_STOPPING && k->state != KM_DEAD)
+		km_kernel_set_timer(k, &k->cut, CUT_MS, on_mute);
 }
 
 static void

@@ -37,6 +37,7 @@ struct km_kernel {
 	struct loop_timer *deadline; /* pending: give up starting */
 	struct loop_timer *grace;    /* pending: next rung of the stop ladder */
 	struct loop_timer *drain;    /* pending: see whether output still comes */
+	struct loop_timer *cut;      /* pending: it is killed, unless it has ended by then */
 	struct loop_timer *release;  /* pending: wait no longer for the interrupt's reply */
 	struct loop_task end;        /* posted: tell the owner */
 
@@ -76,6 +77,8 @@ void km_kernel_unlaunch(struct km_kernel *k);
 
 /* What the launcher calls. */
 void km_kernel_on_exited(void *arg, int how);
+/* Nothing is heard of it any more. */
+void km_kernel_on_cut(void *arg);
 /* The task k->end: tell the owner. */
 void km_kernel_on_end(void *arg);
 

@@ -10,6 +10,7 @@
 #include <czmq.h>
 #include <errno.h>
 #include <sodium.h>
+#include <sys/stat.h>
 #include <zmq.h>
 
 #include "wire/base/loop.h"
@@ -34,6 +35,8 @@ struct wire_channel {
 	struct loop_task again; /* something may be left to read */
 	wire_channel_fn *fn;
 	loop_fn *connected; /* not told yet, or NULL */
+	int peer; /* descriptor, ZMQ's own, that a message came over; -1: none did yet */
+	struct stat peer_was; /* then */
 	void *arg;
 	bool paused;
 	size_t bytes; /* to keep, or 0: the mark stays */
@@ -149,6 +152,15 @@ weigh(struct wire_channel *ch, size_t n)
 	lower_mark(ch);
 }
 
+/* ZMQ says which descriptor a message was read from, and closes it when the connection ends. */
+static void
+note_peer(struct wire_channel *ch)
+{
+	ch->peer = zmq_msg_get(&ch->msgs[0], ZMQ_SRCFD);
+	if (ch->peer >= 0 && fstat(ch->peer, &ch->peer_was) != 0)
+		ch->peer = -1;
+}
+
 /* Deliver one message.  Returns false when none is there. */
 static bool
 deliver(struct wire_channel *ch)
@@ -157,6 +169,8 @@ deliver(struct wire_channel *ch)
 
 	if (n < 0)
 		return false;
+	if (ch->peer < 0 && n > 0)
+		note_peer(ch);
 	for (int i = 0; i < n; i++)
 		ch->frames[i] =
 		    (struct wire_slice){zmq_msg_data(&ch->msgs[i]), zmq_msg_size(&ch->msgs[i])};
@@ -232,11 +246,15 @@ first_mark(const struct wire_channel_conf *conf)
 static void
 configure(void *sock, const struct wire_channel_conf *conf)
 {
+	const int64_t max = (int64_t)conf->frame_max_bytes;
+
 	zsock_set_linger(sock, 0);
 	zsock_set_ipv6(sock, 0);
 	zsock_set_reconnect_ivl(sock, RECONNECT_MS);
 	zsock_set_reconnect_ivl_max(sock, RECONNECT_MAX_MS);
 	zsock_set_sndhwm(sock, 0);
+	if (conf->frame_max_bytes > 0)
+		(void)zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &max, sizeof(max));
 	if (conf->kind == WIRE_IOPUB) {
 		zsock_set_rcvhwm(sock, conf->iopub_hwm + (int)first_mark(conf)); /* one is 0 */
 		zsock_set_subscribe(sock, "");
@@ -262,6 +280,7 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
 	ch = mem_new(sizeof(*ch));
 	*ch = (struct wire_channel){.lp = lp, .kind = conf->kind, .fn = fn, .arg = arg};
 	ch->socket = sock;
+	ch->peer = -1;
 	ch->connected = conf->connected;
 	ch->mean = MEAN_FIRST;
 	ch->mark = first_mark(conf);
@@ -354,6 +373,16 @@ void
 wire_channel_look(struct wire_channel *ch)
 {
 	run(ch);
+}
+
+bool
+wire_channel_is_cut(const struct wire_channel *ch)
+{
+	struct stat is;
+
+	return ch->peer >= 0 &&
+	       (fstat(ch->peer, &is) != 0 || is.st_ino != ch->peer_was.st_ino ||
+	        is.st_dev != ch->peer_was.st_dev);
 }
 
 void

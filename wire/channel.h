@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "wire/base/loop.h"
 #include "wire/sign.h" /* struct wire_slice */
@@ -33,8 +34,9 @@ typedef void wire_channel_fn(void *arg, enum wire_channel_kind kind,
 struct wire_channel_conf {
 	enum wire_channel_kind kind;
 	const char *endpoint;
-	const char *identity; /* ZMQ routing id of a DEALER, or NULL: ZMQ makes one */
-	int iopub_hwm;        /* receive mark of IOPUB in messages; 0 keeps all of them */
+	const char *identity;     /* ZMQ routing id of a DEALER, or NULL: ZMQ makes one */
+	int iopub_hwm;            /* receive mark of IOPUB in messages; 0 keeps all of them */
+	uint64_t frame_max_bytes; /* a longer one cuts the connection for good; 0: none is */
 	/* With iopub_hwm 0: keep about so many bytes, by a mark that follows the size of what
 	 * comes; 0 keeps all. */
 	size_t iopub_bytes;
@@ -62,6 +64,10 @@ void wire_channel_resume(struct wire_channel *ch);
 void wire_channel_mute(struct wire_channel *ch);
 void wire_channel_unmute(struct wire_channel *ch);
 void wire_channel_look(struct wire_channel *ch);
+
+/* True when messages have come over a connection that is no more: the kernel's end was closed, or
+ * it sent a frame that is too long.  ZMQ does not tell; asking takes a system call. */
+bool wire_channel_is_cut(const struct wire_channel *ch);
 
 /* Another receive mark, for what arrives from now on. */
 void wire_channel_set_hwm(struct wire_channel *ch, int hwm);

@@ -87,6 +87,7 @@ open_channel(struct wire_client *c, enum wire_channel_kind kind, const char *end
 	    .endpoint = endpoint,
 	    .identity = kind == WIRE_SHELL || kind == WIRE_STDIN ? c->session : NULL,
 	    .iopub_hwm = hwm,
+	    .frame_max_bytes = c->conf.frame_max_bytes,
 	    .iopub_bytes = TAKEN_BYTES,
 	    .connected = kind == WIRE_STDIN ? on_stdin_connected : NULL,
 	};
@@ -97,14 +98,16 @@ open_channel(struct wire_client *c, enum wire_channel_kind kind, const char *end
 }
 
 struct wire_client *
-wire_client_new(struct loop *lp, const struct wire_connfile *cf, bool kernel_waits,
-                const struct wire_client_ops *ops, void *arg)
+wire_client_new(struct loop *lp, const struct wire_connfile *cf,
+                const struct wire_client_conf *conf, const struct wire_client_ops *ops,
+                void *arg)
 {
 	struct wire_client *c = mem_new(sizeof(*c));
 	const char *key = wire_connfile_key(cf);
 	int rc;
 
 	c->lp = lp;
+	c->conf = *conf;
 	c->ops = ops;
 	c->arg = arg;
 	list_init(&c->reqs);
@@ -113,7 +116,7 @@ wire_client_new(struct loop *lp, const struct wire_connfile *cf, bool kernel_wai
 	c->endpoints[WIRE_STDIN] = mem_strdup(wire_connfile_endpoint(cf, WIRE_STDIN));
 	c->endpoints[WIRE_CONTROL] = mem_strdup(wire_connfile_endpoint(cf, WIRE_CONTROL));
 	rc = open_channel(c, WIRE_IOPUB, wire_connfile_endpoint(cf, WIRE_IOPUB),
-	                  kernel_waits ? WAITING_HWM : 0);
+	                  conf->kernel_waits ? WAITING_HWM : 0);
 	if (rc == 0)
 		rc = open_channel(c, WIRE_SHELL, wire_connfile_endpoint(cf, WIRE_SHELL), 0);
 	if (rc != 0) {

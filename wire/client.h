@@ -26,6 +26,9 @@ struct wire_client_ops {
 	 * iopub_welcome (which is filtered out once the client is live); also a stdin
 	 * message of none.  Lent until return. */
 	void (*stray)(void *arg, const struct wire_msg *m);
+	/* Once, later: a connection that messages came over is gone, while a request waits.  The
+	 * kernel has ended, or it sent more than frame_max_bytes: nothing more is heard of it. */
+	void (*cut)(void *arg);
 };
 
 /* What concerns one request.  Each may be NULL.  Ops are borrowed, usually static. */
@@ -48,16 +51,21 @@ struct wire_req_ops {
 	void (*done)(void *arg, int status);
 };
 
-/* Open shell and iopub of cf (borrowed for the call); control and stdin open when they are
- * first used, since most kernels never need them and each socket takes about 35 KiB.
+struct wire_client_conf {
+	bool kernel_waits;
+	uint64_t frame_max_bytes; /* most of a message is one frame; 0: no ceiling */
+};
+
+/* Open shell and iopub of cf (borrowed for the call, as conf is); control and stdin open when they
+ * are first used, since most kernels never need them and each socket takes about 35 KiB.
  * kernel_waits says that the kernel blocks when its subscriber is slow (our own launcher's
  * XPUB_NODROP): iopub then keeps only a few messages on this side, so that pausing holds the
  * kernel.  Any other kernel drops output instead, so what it sends is taken in at once and it is
  * not to be paused; only where this process gets so little of the processor that some 64 MiB wait
  * here, the kernel drops nevertheless.  Returns NULL when ZMQ has no sockets left (errno tells). */
 struct wire_client *wire_client_new(struct loop *lp, const struct wire_connfile *cf,
-                                    bool kernel_waits, const struct wire_client_ops *ops,
-                                    void *arg);
+                                    const struct wire_client_conf *conf,
+                                    const struct wire_client_ops *ops, void *arg);
 
 /* Close the channels at once and complete every request with -EPIPE, later. */
 void wire_client_close(struct wire_client *c);

@@ -32,15 +32,17 @@ struct wire_client {
 	struct wire_channel *channels[WIRE_CHANNEL_N]; /* no WIRE_HB; NULL: not open */
 	char *endpoints[WIRE_CHANNEL_N]; /* of those that open when they are used */
 	struct list reqs;                /* struct wire_req.node */
+	struct wire_client_conf conf;
 	const struct wire_client_ops *ops;
 	void *arg;
+	bool cut;    /* told */
 	bool live;   /* an iopub message came */
 	bool paused; /* iopub is not read */
 	enum wire_client_control control;
 	bool stdin_live;         /* stdin is connected */
 	bool shell_muted;        /* nobody waits for a reply alone: see client_route.c */
 	unsigned late_replies;   /* in a row that came after their idle */
-	struct loop_timer *look; /* pending, while shell is muted, or NULL */
+	struct loop_timer *look; /* pending, while requests wait, or NULL */
 	bool closed;
 	bool freed; /* memory waits for the end of the turn */
 	uint64_t dropped;

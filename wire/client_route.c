@@ -12,7 +12,7 @@
 #include "wire/client_impl.h"
 
 #define OVERDUE_MS 5000 /* from one of reply and idle to missing the other */
-#define LOOK_MS    500  /* while nothing is published */
+#define LOOK_MS    500  /* while requests wait */
 #define LATE_MAX   4    /* replies after their idle, before shell is listened to always */
 
 static uint64_t dropped_all;
@@ -101,6 +101,15 @@ on_reply(struct wire_req *r, const struct wire_msg *m)
 	check_complete(r);
 }
 
+static bool
+is_cut(const struct wire_client *c)
+{
+	for (int i = 0; i < WIRE_CHANNEL_N; i++)
+		if (c->channels[i] != NULL && wire_channel_is_cut(c->channels[i]))
+			return true;
+	return false;
+}
+
 static void
 on_look(void *arg)
 {
@@ -110,6 +119,11 @@ on_look(void *arg)
 	c->look = list_empty(&c->reqs) ? NULL : loop_timer_new(c->lp, LOOK_MS, on_look, c);
 	if (c->shell_muted)
 		wire_channel_look(c->channels[WIRE_SHELL]); /* may close c */
+	if (c->closed || c->cut || list_empty(&c->reqs) || !is_cut(c))
+		return;
+	c->cut = true;
+	if (c->ops != NULL && c->ops->cut != NULL)
+		c->ops->cut(c->arg);
 }
 
 static void
@@ -122,13 +136,13 @@ listen_to_shell(struct wire_client *c)
 void
 wire_client_sent(struct wire_client *c, enum wire_channel_kind channel)
 {
-	if (channel != WIRE_SHELL || !c->live)
+	if (!c->live)
 		return; /* before that, no idle may come */
-	if (!c->shell_muted && c->late_replies < LATE_MAX) {
+	if (channel == WIRE_SHELL && !c->shell_muted && c->late_replies < LATE_MAX) {
 		c->shell_muted = true;
 		wire_channel_mute(c->channels[WIRE_SHELL]);
 	}
-	if (c->shell_muted && c->look == NULL)
+	if (c->look == NULL)
 		c->look = loop_timer_new(c->lp, LOOK_MS, on_look, c);
 }
 

@@ -206,6 +206,7 @@ read_connfile(const char *path)
 void
 bulk_zmq(struct bulk_run *r, const char *connfile, bool parsed)
 {
+	static const struct wire_client_conf conf;
 	struct direct d = {.check = &r->check};
 	struct wire_connfile *cf = read_connfile(connfile);
 	const char *key = wire_connfile_key(cf);
@@ -220,7 +221,7 @@ bulk_zmq(struct bulk_run *r, const char *connfile, bool parsed)
 	                      "allow_stdin", 0, "stop_on_error", 1);
 	d.sign = wire_sign_new(key, strlen(key));
 	if (parsed)
-		d.client = wire_client_new(d.lp, cf, false, NULL, NULL);
+		d.client = wire_client_new(d.lp, cf, &conf, NULL, NULL);
 	else
 		open_bare(&d, cf);
 	ask(&d);

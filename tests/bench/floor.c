@@ -190,13 +190,15 @@ report_once(const struct floor *f)
 static int
 measure(struct floor *f, const struct wire_connfile *cf, const char *code)
 {
+	static const struct wire_client_conf conf;
+
 	f->lp = loop_new();
 	f->content = json_pack("{s:s, s:b, s:b, s:{}, s:b, s:b}", "code", code, "silent", 0,
 	                       "store_history", 1, "user_expressions", "allow_stdin", 0,
 	                       "stop_on_error", 1);
 	f->took_us = mem_new(f->n * sizeof(*f->took_us));
 	f->status = 1;
-	f->client = wire_client_new(f->lp, cf, false, NULL, NULL);
+	f->client = wire_client_new(f->lp, cf, &conf, NULL, NULL);
 	if (f->client != NULL) {
 		f->expiry = loop_timer_new(f->lp, DEADLINE_MS, on_expiry, f);
 		ask(f);

@@ -255,10 +255,11 @@ static void
 open_file(struct probe *p, const char *path)
 {
 	static const struct wire_client_ops ops = {.stray = on_stray};
+	static const struct wire_client_conf conf;
 	struct wire_connfile *cf = read_connfile(path);
 
 	wire_client_free(p->client);
-	p->client = cf != NULL ? wire_client_new(p->lp, cf, false, &ops, p) : NULL;
+	p->client = cf != NULL ? wire_client_new(p->lp, cf, &conf, &ops, p) : NULL;
 	wire_connfile_free(cf);
 }
 

@@ -26,6 +26,7 @@
 #define DEADLINE_MS 20000
 #define FRAMES_MAX  12
 #define FRAME_BYTES 4096
+#define LONGEST     65536
 #define TRACE_MAX   256
 
 struct world {
@@ -99,7 +100,14 @@ on_done(void *arg, int status)
 	trace("done", text);
 }
 
-static const struct wire_client_ops client_ops = {.stray = on_stray};
+static void
+on_cut(void *arg)
+{
+	assert_ptr_equal(arg, w);
+	trace("cut", "");
+}
+
+static const struct wire_client_ops client_ops = {.stray = on_stray, .cut = on_cut};
 static const struct wire_req_ops req_ops = {
     .message = on_message, .reply = on_reply, .done = on_done};
 
@@ -238,6 +246,8 @@ kernel_reply(void)
 static int
 setup(void **state)
 {
+	static const struct wire_client_conf conf = {.kernel_waits = true,
+	                                             .frame_max_bytes = LONGEST};
 	static struct world world;
 	const char *key;
 	char topic[4];
@@ -256,7 +266,7 @@ setup(void **state)
 		bind_kernel((enum wire_channel_kind)i);
 	w->lp = loop_new();
 	w->expiry = loop_timer_new(w->lp, DEADLINE_MS, on_expiry, NULL);
-	w->client = wire_client_new(w->lp, w->cf, true, &client_ops, w);
+	w->client = wire_client_new(w->lp, w->cf, &conf, &client_ops, w);
 	assert_non_null(w->client);
 	assert_int_equal(zmq_recv(w->kernel[WIRE_IOPUB], topic, sizeof(topic), 0), 1);
 	return 0;
@@ -840,15 +850,45 @@ client_freed_with_requests(void **state)
 	wire_client_free(NULL);
 }
 
+/* Nothing more comes over a connection that a message was too long for, also when a good one came
+ * at the same time: that is told, whichever it was. */
+static void
+too_long_is_told(void **state)
+{
+	(void)state;
+	static char text[2 * LONGEST];
+	const enum wire_channel_kind kinds[] = {WIRE_SHELL, WIRE_IOPUB};
+
+	memset(text, 'x', sizeof(text) - 1);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (i > 0) {
+			assert_int_equal(teardown(state), 0);
+			assert_int_equal(setup(state), 0);
+		}
+		execute();
+		kernel_status("busy");
+		kernel_reply();
+		kernel_status("idle");
+		run_until("done:0");
+		w->trace[0] = '\0';
+		execute();
+		kernel_status("busy");
+		kernel_send(kinds[i], "stream", w->parent, json_pack("{s:s}", "text", text));
+		run_until("cut:");
+		assert_null(strstr(w->trace, "done"));
+	}
+}
+
 static void
 no_sockets_left(void **state)
 {
 	(void)state;
+	static const struct wire_client_conf conf;
 	struct wire_client *clients[16] = {w->client};
 	int n = 1;
 
 	while (n < 16 &&
-	       (clients[n] = wire_client_new(w->lp, w->cf, false, NULL, NULL)) != NULL)
+	       (clients[n] = wire_client_new(w->lp, w->cf, &conf, NULL, NULL)) != NULL)
 		n++;
 	assert_int_equal(errno, EMFILE);
 	assert_int_equal(n, 8); /* of 16 sockets */
@@ -891,6 +931,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(everything_freed_in_done, setup, teardown),
 	    cmocka_unit_test_setup_teardown(client_freed_in_stray, setup, teardown),
 	    cmocka_unit_test_setup_teardown(client_freed_with_requests, setup, teardown),
+	    cmocka_unit_test_setup_teardown(too_long_is_told, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_sockets_left, setup, teardown),
 	};
 
