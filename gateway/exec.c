@@ -210,6 +210,9 @@ stop_timers(struct gw_exec *ex)
 	ex->timeout = ex->again = ex->grace = ex->late = NULL;
 }
 
+/* A kernel that was held held back what did not fit the sockets, in memory that is gone. */
+#define HELD_BACK "; it waited for a slow client, so its last output may be missing"
+
 static void
 append_death(struct gw_exec *ex, const char *why)
 {
@@ -226,6 +229,7 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 	struct gw_event ev = {.kind = GW_EV_DONE, .count = ex->count};
 	struct gw_ctx *ctx = ex->ctx;
 	uint64_t now = loop_now_ms(ex->core->lp);
+	struct err text;
 
 	if (ex->ended && how == GW_DONE_KERNEL_DIED) {
 		how = ex->outcome;
@@ -238,6 +242,9 @@ gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why)
 	}
 	if (how == GW_DONE_KERNEL_DIED) {
 		assert(why != NULL);
+		if (ex->paused)
+			(void)err_set(&text, 0, "%s" HELD_BACK, why);
+		why = ex->paused ? text.text : why;
 		append_death(ex, why);
 	}
 	stop_timers(ex);

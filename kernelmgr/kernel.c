@@ -470,6 +470,8 @@ km_kernel_set_waits(struct km_kernel *k)
 void
 km_kernel_pause(struct km_kernel *k)
 {
+	if (k->job == NULL)
+		return; /* its last words are few, and would be lost */
 	k->paused = true;
 	if (k->client != NULL)
 		wire_client_pause(k->client);

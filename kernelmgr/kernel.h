@@ -103,7 +103,8 @@ void km_kernel_interrupt(struct km_kernel *k);
 bool km_kernel_waits(const struct km_kernel *k);
 /* Code that it ran made it so: from now on few of its messages are kept on this side. */
 void km_kernel_set_waits(struct km_kernel *k);
-/* Back-pressure: stop and go on reading its output. */
+/* Back-pressure: stop and go on reading its output.  When its process has ended, what it sent is
+ * read in any case. */
 void km_kernel_pause(struct km_kernel *k);
 void km_kernel_resume(struct km_kernel *k);
 

@@ -54,7 +54,7 @@ static void
 on_drain(void *arg)
 {
 	struct km_kernel *k = arg;
-	bool quiet = k->seen_n == k->drained_n && !k->paused;
+	bool quiet = k->seen_n == k->drained_n;
 
 	km_kernel_stop_timer(&k->drain);
 	k->drained_n = k->seen_n;
@@ -113,6 +113,7 @@ km_kernel_on_exited(void *arg, int how)
 	if (k->state != KM_STOPPING)
 		km_kernel_set_state(k, KM_STOPPING, "process ended");
 	k->drained_n = k->seen_n;
+	km_kernel_resume(k); /* what is here already is all that there will be */
 	km_kernel_set_timer(k, &k->drain, DRAIN_QUIET_MS, on_drain);
 }
 
