@@ -1,6 +1,7 @@
 """How cells are compiled: with Python's own messages, and at once also where they are long."""
 
 import hashlib
+import os
 
 from ipykernel.compiler import XCachingCompiler, get_tmp_directory
 
@@ -16,5 +17,7 @@ class Compiler(XCachingCompiler):
         self.flags &= ~_ALLOW_INCOMPLETE_INPUT
 
     def get_code_name(self, raw_code, code, number):
+        if name := os.environ.get("IPYKERNEL_CELL_NAME"):
+            return name
         digest = hashlib.blake2b(raw_code.encode("utf-8", "surrogatepass"), digest_size=8)
         return f"{get_tmp_directory()}/{digest.hexdigest()}.py"
