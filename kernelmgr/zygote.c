@@ -33,6 +33,7 @@
 #define TURN_MAX    64 /* packets read in a turn */
 #define LOOK_EVERY  64 /* forks between looks at its memory */
 #define BLOAT_TIMES 2
+#define HANGUP_MS   1000 /* from the socket's end to its own */
 
 struct km_zygote {
 	struct log_id id;
@@ -46,7 +47,7 @@ struct km_zygote {
 	struct list asked;           /* km_zygote_ask */
 	struct loop_timer *deadline; /* pending while it owes something */
 	uint64_t reply_ms, born_ms;
-	bool ready;
+	bool ready, was_asked;
 	unsigned forks_n;
 	size_t ready_bytes; /* what it took when it was ready */
 	bool bloated, retiring;
@@ -56,10 +57,16 @@ struct km_zygote {
 };
 
 static void
-close_sock(struct km_zygote *z)
+unwatch(struct km_zygote *z)
 {
 	loop_fd_free(z->on_sock);
 	z->on_sock = NULL;
+}
+
+static void
+close_sock(struct km_zygote *z)
+{
+	unwatch(z);
 	if (z->sock >= 0)
 		(void)close(z->sock);
 	z->sock = -1;
@@ -71,8 +78,7 @@ fail(struct km_zygote *z, const char *why)
 	if (z->pid == 0 || z->why[0] != '\0')
 		return;
 	(void)snprintf(z->why, sizeof(z->why), "%s", why);
-	loop_fd_free(z->on_sock); /* what it says until it is dead is read then */
-	z->on_sock = NULL;
+	unwatch(z); /* what it says until it is dead is read then */
 	(void)killpg(z->pid, SIGKILL);
 }
 
@@ -97,7 +103,10 @@ on_late(void *arg)
 {
 	struct km_zygote *z = arg;
 
-	fail(z, z->ready ? "it did not answer" : "it did not get ready");
+	if (z->on_sock == NULL)
+		fail(z, "it closed its socket");
+	else
+		fail(z, z->ready ? "it did not answer" : "it did not get ready");
 }
 
 /* From now on it has ms to say something; 0: it owes nothing. */
@@ -190,9 +199,13 @@ read_once(struct km_zygote *z)
 		return false;
 	if (n > 0 && (size_t)n <= sizeof(bytes) && take(z, bytes, (size_t)n))
 		return z->sock >= 0;
-	fail(z, n > 0 ? "it broke the protocol" : "it closed its socket");
-	if (n > 0)
-		close_sock(z); /* nothing that follows can be trusted */
+	if (n <= 0) { /* most likely it has ended: how is known soon */
+		unwatch(z);
+		set_deadline(z, z->pid != 0 ? HANGUP_MS : 0);
+		return false;
+	}
+	fail(z, "it broke the protocol");
+	close_sock(z); /* nothing that follows can be trusted */
 	return false;
 }
 
@@ -395,6 +408,7 @@ km_zygote_ask(struct km_zygote *z, struct km_zygote_ask *a, const char *packet, 
 		if (list_empty(&z->asked))
 			set_deadline(z, z->reply_ms);
 		list_add_before(&z->asked, &a->node);
+		z->was_asked = true;
 		return 0;
 	case -EMSGSIZE:
 		return rc;
@@ -415,6 +429,12 @@ unsigned
 km_zygote_forks(const struct km_zygote *z)
 {
 	return z->forks_n;
+}
+
+bool
+km_zygote_was_asked(const struct km_zygote *z)
+{
+	return z->was_asked;
 }
 
 const struct log_id *

@@ -68,8 +68,9 @@ void km_zygote_retire(struct km_zygote *z);
  * ending). */
 int km_zygote_ask(struct km_zygote *z, struct km_zygote_ask *a, const char *packet, int fd);
 
-/* Kernels forked so far. */
+/* Kernels forked so far; true if it was asked for one. */
 unsigned km_zygote_forks(const struct km_zygote *z);
+bool km_zygote_was_asked(const struct km_zygote *z);
 
 /* Who it is, for the log. */
 const struct log_id *km_zygote_id(const struct km_zygote *z);

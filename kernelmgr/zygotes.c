@@ -33,9 +33,9 @@ struct km_zygotes {
 	struct km_spec *spec;                /* what starts a zygote needs of it */
 	char *domain;
 	struct list members;
-	bool ending;
-	unsigned failures_n; /* tries in a row that came to nothing */
-	uint64_t retry_at;   /* loop time: not before */
+	bool ending, bloated;     /* bloated: the one that serves is */
+	unsigned failures_n;      /* tries in a row that came to nothing */
+	struct loop_timer *retry; /* pending: none is started before */
 	void (*changed)(void *arg);
 	void *arg;
 };
@@ -109,6 +109,7 @@ on_ready(void *arg)
 		km_zygote_retire(before->z);
 	}
 	m->role = SERVING;
+	m->zs->bloated = false;
 	m->zs->changed(m->zs->arg);
 }
 
@@ -126,41 +127,82 @@ on_bloated(void *arg)
 	const struct member *m = arg;
 	struct km_zygotes *zs = m->zs;
 
-	if (m->role == SERVING && find(zs, LOADING) == NULL && boot(zs))
-		log_info(km_zygote_id(m->z), "grew to twice its size: another takes over");
+	if (m->role != SERVING)
+		return;
+	zs->bloated = true;
+	log_info(km_zygote_id(m->z), "grew to more than twice its size: another takes over");
+	if (find(zs, LOADING) == NULL)
+		(void)boot(zs);
 }
 
-/* Put off the next try. */
+/* What came of one. */
+enum use {
+	FORKED_SOME,
+	NOT_ASKED, /* it was ready */
+	NONE
+};
+
+static enum use
+use_of(const struct member *m)
+{
+	if (m->role != SERVING)
+		return NONE;
+	if (!km_zygote_was_asked(m->z))
+		return NOT_ASKED;
+	return km_zygote_forks(m->z) > 0 ? FORKED_SOME : NONE;
+}
+
 static void
-count_failure(struct km_zygotes *zs)
+stop_retry(struct km_zygotes *zs)
+{
+	loop_timer_free(zs->retry);
+	zs->retry = NULL;
+}
+
+static void
+on_retry(void *arg)
+{
+	struct km_zygotes *zs = arg;
+
+	stop_retry(zs);
+	if (!km_zygotes_want(zs) && zs->bloated && find(zs, LOADING) == NULL)
+		(void)boot(zs);
+}
+
+/* When the next may be tried: returns the milliseconds until then. */
+static uint64_t
+plan_retry(struct km_zygotes *zs, enum use use)
 {
 	uint64_t ms = zs->cfg->retry_ms;
 
+	if (use == FORKED_SOME) {
+		zs->failures_n = 0;
+		stop_retry(zs);
+		return 0;
+	}
 	for (unsigned i = 0; i < zs->failures_n && ms < RETRY_MAX_MS; i++)
 		ms *= 2;
 	if (ms > RETRY_MAX_MS)
 		ms = RETRY_MAX_MS;
-	zs->failures_n++;
-	zs->retry_at = loop_now_ms(zs->cfg->lp) + ms;
+	zs->failures_n += use == NONE;
+	stop_retry(zs);
+	zs->retry = loop_timer_new(zs->cfg->lp, ms, on_retry, zs);
+	return ms;
 }
 
 /* What to do without it, in words for the log. */
 static void
-replace(struct km_zygotes *zs, const struct log_id *id, bool was_useful, const char *why)
+replace(struct km_zygotes *zs, const struct log_id *id, enum use use, const char *why)
 {
-	if (was_useful) {
-		zs->failures_n = 0;
-		zs->retry_at = 0;
-	} else {
-		count_failure(zs);
-	}
-	if (was_useful && (find(zs, LOADING) != NULL || boot(zs)))
+	uint64_t ms = plan_retry(zs, use);
+
+	if (use == FORKED_SOME && (find(zs, LOADING) != NULL || boot(zs)))
 		log_warn(id, "ended: %s; another takes over", why);
 	else
-		log_warn(id, "ended: %s; %s, the next try is in %llu s at the earliest", why,
+		log_warn(id, "ended: %s; %s, the next try is in %llu ms", why,
 		         find(zs, SERVING) != NULL ? "the one before stays"
 		                                   : "kernels are spawned",
-		         (unsigned long long)(zs->retry_at - loop_now_ms(zs->cfg->lp)) / 1000);
+		         (unsigned long long)ms);
 }
 
 static void
@@ -169,14 +211,14 @@ on_ended(void *arg, const char *why)
 	struct member *m = arg;
 	struct km_zygotes *zs = m->zs;
 	const struct log_id id = *km_zygote_id(m->z);
-	bool was_useful = m->role == SERVING && km_zygote_forks(m->z) > 0;
+	enum use use = use_of(m);
 	bool was_wanted = m->role != LEAVING && !zs->ending;
 
 	list_del(&m->node);
 	km_zygote_free(m->z);
 	mem_free(m);
 	if (was_wanted)
-		replace(zs, &id, was_useful, why);
+		replace(zs, &id, use, why);
 	else
 		log_info(&id, "ended: %s", why);
 	zs->changed(zs->arg);
@@ -199,15 +241,15 @@ boot(struct km_zygotes *zs)
 	struct member *m;
 	struct err err;
 
-	if (zs->ending || loop_now_ms(zs->cfg->lp) < zs->retry_at)
+	if (zs->ending || zs->retry != NULL)
 		return false;
 	m = mem_new(sizeof(*m));
 	m->zs = zs;
 	if (km_zygote_new(&cfg, &ops, m, &m->z, &err) != 0) {
 		mem_free(m);
-		count_failure(zs);
-		log_warn(NULL, "no zygote of %s: %s; kernels are spawned", zs->spec->name,
-		         err.text);
+		log_warn(NULL,
+		         "no zygote of %s: %s; kernels are spawned, the next try is in %llu ms",
+		         zs->spec->name, err.text, (unsigned long long)plan_retry(zs, NONE));
 		return false;
 	}
 	list_add_before(&zs->members, &m->node);
@@ -248,6 +290,7 @@ km_zygotes_free(struct km_zygotes *zs)
 		km_zygote_free(m->z);
 		mem_free(m);
 	}
+	stop_retry(zs);
 	km_spec_free(zs->spec);
 	mem_free(zs->domain);
 	mem_free(zs);
@@ -273,6 +316,7 @@ km_zygotes_end(struct km_zygotes *zs)
 	struct list *it, *tmp;
 
 	zs->ending = true;
+	stop_retry(zs);
 	list_each (it, tmp, &zs->members)
 		km_zygote_kill(list_entry(it, struct member, node)->z);
 }

@@ -1,8 +1,8 @@
 /* kernelmgr/zygotes.h - the zygotes of one kernelspec in one trust domain: at most one that serves,
  * its successor while that loads, and those that finish what they were asked for.
  *
- * One that ends by itself is replaced at once if it forked a kernel; else the next is tried when one
- * is wanted and some time has passed: a second, doubled each time, up to a minute.
+ * One that ends by itself is replaced: at once if it forked a kernel, else after a second, doubled,
+ * up to a minute, with each that could not get ready or fork.
  */
 #ifndef KM_ZYGOTES_H
 #define KM_ZYGOTES_H
@@ -46,7 +46,7 @@ bool km_zygotes_are_for(const struct km_zygotes *zs, const struct km_spec *spec,
 const char *km_zygotes_domain(const struct km_zygotes *zs);
 
 enum km_zygotes_state km_zygotes_state(const struct km_zygotes *zs);
-/* Start one if there is none and it is time for a try.  Returns true if it did. */
+/* Start one if there is none and none is to be tried later.  Returns true if it did. */
 bool km_zygotes_want(struct km_zygotes *zs);
 /* Kill what runs and start no more; changed follows for each. */
 void km_zygotes_end(struct km_zygotes *zs);

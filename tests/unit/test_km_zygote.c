@@ -353,7 +353,7 @@ domain_comes_back(void **state)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-/* Its successor takes over, and no job notices. */
+/* Its successor takes over, the second one as the first does not load, and no job notices. */
 static void
 grown_zygote_is_replaced(void **state)
 {
@@ -361,8 +361,8 @@ grown_zygote_is_replaced(void **state)
 	unsigned n = 0;
 	struct zj j;
 
-	zr_open_loaded(r, "grow:5;ok", 2);
-	while (zr_logged(r, "zygote") < 2 && n++ < 1000) {
+	zr_open_loaded(r, "grow:5;exit;ok", 2);
+	while (zr_logged(r, "zygote") < 3 && n++ < 1000) {
 		zr_start(r, &j, "exit 0");
 		assert_int_equal(zr_wait(&j), 0);
 		assert_string_equal(zr_by(&j), "zygote");
