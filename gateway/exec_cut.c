@@ -14,7 +14,7 @@
 #include "gateway/metrics.h"
 #include "kernelmgr/kernel.h"
 
-/* What sinks have not taken of earlier runs of its context: their clients may go on sending code. */
+/* What sinks have not taken of earlier runs of its context. */
 static size_t
 older_bytes(const struct gw_exec *ex)
 {

@@ -1,4 +1,4 @@
-/* Unit test of gateway/exec_cut and exec_setup: kernels that cannot wait, clients that read slowly. */
+/* Unit test of gateway/exec_cut and exec_setup: kernels that cannot wait, slow clients. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -245,6 +245,25 @@ a_death_and_a_timeout_are_told(void **state)
 	scene_free(&s);
 }
 
+/* What did not fit the sockets is gone with the kernel. */
+static void
+a_death_while_it_was_held_says_so(void **state)
+{
+	struct scene s = scene_new();
+
+	(void)state;
+	s.k->waits = true;
+	flood(&s, 2);
+	assert_true(s.k->paused);
+	paper_die(s.k, "signal 9");
+	rig_settle(s.r);
+	go_on(&s);
+	assert_non_null(strstr(tape_text(s.t),
+	                       "done kernel_died: kernel died: signal 9; it waited for a slow "
+	                       "client, so its last output may be missing"));
+	scene_free(&s);
+}
+
 static void
 every_reader_gets_the_same(void **state)
 {
@@ -457,6 +476,7 @@ main(void)
 	    cmocka_unit_test(half_of_it_is_read_before_output_goes_on),
 	    cmocka_unit_test(errors_and_done_always_arrive),
 	    cmocka_unit_test(a_death_and_a_timeout_are_told),
+	    cmocka_unit_test(a_death_while_it_was_held_says_so),
 	    cmocka_unit_test(every_reader_gets_the_same),
 	    cmocka_unit_test(unread_runs_of_a_context_share_the_room),
 	    cmocka_unit_test(the_text_is_a_line),
