@@ -6,6 +6,8 @@
 #include "gateway/metrics.h"
 #include "wire/base/mem.h"
 
+#define SLOT sizeof(void *) /* of gw_evlog.rec */
+
 struct gw_evrec {
 	struct gw_event ev; /* its pointers are owned by the record */
 	char *text;
@@ -96,12 +98,12 @@ make_room(struct gw_evlog *l)
 	if (l->head + l->n < l->cap)
 		return;
 	if (l->head > l->n) {
-		memcpy(l->rec, l->rec + l->head, l->n * sizeof(*l->rec));
+		memmove(l->rec, l->rec + l->head, l->n * SLOT);
 		l->head = 0;
 		return;
 	}
 	l->cap = l->cap > 0 ? 2 * l->cap : 8;
-	l->rec = mem_realloc(l->rec, l->cap * sizeof(*l->rec));
+	l->rec = mem_realloc(l->rec, l->cap * SLOT);
 }
 
 static void
