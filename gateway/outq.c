@@ -34,7 +34,7 @@ free_piece(struct gw_outq_piece *p)
 void
 gw_outq_init(struct gw_outq *q, size_t max_bytes)
 {
-	*q = (struct gw_outq){.max_bytes = max_bytes};
+	*q = (struct gw_outq){.max_bytes = max_bytes, .limit = max_bytes};
 }
 
 void
@@ -80,7 +80,7 @@ gw_outq_put(struct gw_outq *q, const void *a, size_t an, const void *b, size_t b
 {
 	struct gw_outq_piece *p = q->tail;
 
-	if (an > q->max_bytes - q->bytes || bn > q->max_bytes - q->bytes - an)
+	if (an > q->limit - q->bytes || bn > q->limit - q->bytes - an)
 		return -EMSGSIZE;
 	if (an + bn == 0)
 		return 0;
@@ -103,8 +103,11 @@ gw_outq_take(struct gw_outq *q, struct buf *b, size_t room)
 	struct gw_outq_piece *p;
 
 	assert(b->cap > 0 && b->len > room);
-	if (b->len - room > q->max_bytes - q->bytes)
-		return -EMSGSIZE;
+	if (b->len - room > q->limit - q->bytes) {
+		if (q->bytes > q->max_bytes)
+			return -EMSGSIZE;
+		q->limit = q->bytes + (b->len - room) + q->max_bytes;
+	}
 	p = mem_new(sizeof(*p));
 	/* full, so that nothing is put behind it */
 	*p = (struct gw_outq_piece){
@@ -144,6 +147,8 @@ gw_outq_drop(struct gw_outq *q, size_t n)
 {
 	assert(n <= q->bytes);
 	q->bytes -= n;
+	if (q->bytes <= q->max_bytes)
+		q->limit = q->max_bytes;
 	while (n > 0) {
 		struct gw_outq_piece *p = q->head;
 		size_t have;

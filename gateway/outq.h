@@ -18,6 +18,7 @@ struct gw_outq {
 	struct gw_outq_piece *head, *tail;
 	size_t bytes; /* in all pieces */
 	size_t max_bytes;
+	size_t limit; /* higher than that while a large one waits */
 };
 
 void gw_outq_init(struct gw_outq *q, size_t max_bytes);
@@ -28,7 +29,9 @@ void gw_outq_fini(struct gw_outq *q);
 int gw_outq_put(struct gw_outq *q, const void *a, size_t an, const void *b, size_t bn);
 
 /* Append what b holds after its first room bytes, without a copy: b is empty after it, and its
- * memory goes when it is sent.  Returns 0, or -EMSGSIZE past the ceiling: then b is as it was. */
+ * memory goes when it is sent.  One may pass the ceiling, since what is that large had one of its
+ * own; then the ceiling is for what comes behind it.  Returns 0, or -EMSGSIZE when one such waits:
+ * then b is as it was. */
 int gw_outq_take(struct gw_outq *q, struct buf *b, size_t room);
 
 /* What is first, where it was taken. */
