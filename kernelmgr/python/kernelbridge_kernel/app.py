@@ -168,8 +168,9 @@ class KernelApp(IPKernelApp):
                 profile_dir=self.profile_dir,
                 user_ns=self.user_ns,
             )
-        if self.kernel.shell.parent is not self.kernel:
-            prepared.adopt(self.kernel.shell, self.kernel)
+        shell = getattr(self.kernel, "shell", None)  # kernels of other languages have none
+        if shell is not None and shell.parent is not self.kernel:
+            prepared.adopt(shell, self.kernel)
         self.kernel.record_ports({f"{name}_port": port for name, port in self._ports.items()})
         self.displayhook.get_execution_count = lambda: self.kernel.execution_count
 
