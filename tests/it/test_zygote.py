@@ -243,9 +243,9 @@ def test_gateway_stops_in_a_burst(make_gateway: Callable[..., Gateway], sig: sig
         native.socket.close()
 
 
-def test_gateway_is_killed_in_a_burst(make_gateway: Callable[..., Gateway]) -> None:
+def test_gateway_is_killed_in_a_burst(start_gateway: Callable[..., Gateway]) -> None:
     """What it leaves ends by itself."""
-    gateway = make_gateway()
+    gateway = start_gateway().wait_ready()
     wait_loaded(gateway)
     native = Native(gateway)
     for _ in range(20):
