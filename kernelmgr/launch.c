@@ -67,7 +67,7 @@ km_launch_argv(char *const *argv, const struct km_launch *what, const char *pref
 
 int
 km_launch_spawn(const struct km_launch *what, char *const *argv, const struct km_env *env,
-                int more, pid_t *ret_pid, int *ret_out, struct err *err)
+                int more, struct km_launched *ret, struct err *err)
 {
 	char whose[64];
 	struct km_spawn sp = {.program = argv[0],
@@ -82,10 +82,10 @@ km_launch_spawn(const struct km_launch *what, char *const *argv, const struct km
 		return rc;
 	(void)snprintf(whose, sizeof(whose), "kernelspec '%.40s'", what->spec->name);
 	sp.out = sp.err = fds[1];
-	rc = km_spawn(&sp, ret_pid, err);
+	rc = km_spawn(&sp, &ret->pid, err);
 	(void)close(fds[1]);
 	if (rc == 0)
-		*ret_out = fds[0];
+		ret->out = fds[0];
 	else
 		(void)close(fds[0]);
 	return rc;

@@ -19,10 +19,15 @@ int km_launch_env(const struct km_launch *what, struct km_env **ret, struct err 
 int km_launch_argv(char *const *argv, const struct km_launch *what, const char *prefix,
                    const struct km_env *env, char ***ret, struct err *err);
 
-/* Start argv, its stdout and stderr to one pipe, whose reading end *ret_out is the caller's; more
- * becomes descriptor 3, unless it is 0.  Returns as km_spawn(). */
+struct km_launched {
+	pid_t pid;
+	int out; /* reading end of the pipe that is its stdout and stderr */
+};
+
+/* Start argv; more becomes its descriptor 3, unless it is 0.  Returns as km_spawn(), ret->out is
+ * the caller's. */
 int km_launch_spawn(const struct km_launch *what, char *const *argv, const struct km_env *env,
-                    int more, pid_t *ret_pid, int *ret_out, struct err *err);
+                    int more, struct km_launched *ret, struct err *err);
 
 /* What km_exited_fn is told of a status of km_reaped_fn. */
 int km_launch_how(int status);

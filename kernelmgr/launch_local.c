@@ -47,8 +47,7 @@ start(struct km_launcher *base, const struct km_launch *what, km_exited_fn *exit
 	struct km_env *env = NULL;
 	char **argv = NULL;
 	struct km_job *job;
-	int out = -1;
-	pid_t pid = 0;
+	struct km_launched made;
 	int status = km_spawn_check_cwd(what->cwd, err);
 
 	if (status == 0)
@@ -56,15 +55,15 @@ start(struct km_launcher *base, const struct km_launch *what, km_exited_fn *exit
 	if (status == 0)
 		status = km_launch_argv(what->spec->argv, what, l->prefix, env, &argv, err);
 	if (status == 0)
-		status = km_launch_spawn(what, argv, env, 0, &pid, &out, err);
+		status = km_launch_spawn(what, argv, env, 0, &made, err);
 	if (status != 0)
 		goto out;
 	job = mem_new(sizeof(*job));
-	job->pid = pid;
+	job->pid = made.pid;
 	job->exited = exited;
 	job->arg = arg;
-	job->watch = km_reaper_watch(l->reaper, pid, what->kernel_id, on_reaped, job);
-	job->tail = km_tail_new(l->lp, out, NULL, NULL);
+	job->watch = km_reaper_watch(l->reaper, made.pid, what->kernel_id, on_reaped, job);
+	job->tail = km_tail_new(l->lp, made.out, NULL, NULL);
 	*ret = job;
 out:
 	km_env_free(env);

@@ -37,10 +37,10 @@ struct km_launcher_ops {
 	const char *name;
 
 	/* Start a process, at once or when those before it have started; what goes wrong then
-	 * is told by exited (how -1, the reason as stderr_tail).  Returns 0 with *ret owned by the caller, or, with err filled
-	 * (names the program and why, or the cwd) and no callback to come, -ENOENT (program
-	 * or cwd missing), -EINVAL (environment malformed or too large), -EBUSY (no process
-	 * or descriptor left) or -EIO. */
+	 * is told by exited (how -1, the reason as stderr_tail).  Returns 0 with *ret owned by the
+	 * caller, or, with err filled (names the program and why, or the cwd) and no callback to
+	 * come, -ENOENT (program or cwd missing), -EINVAL (environment malformed or too large),
+	 * -EBUSY (no process or descriptor left) or -EIO. */
 	int (*start)(struct km_launcher *l, const struct km_launch *what, km_exited_fn *exited,
 	             void *arg, struct km_job **ret, struct err *err);
 

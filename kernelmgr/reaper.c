@@ -1,4 +1,4 @@
-/* kernelmgr/reaper.c - see kernelmgr/reaper.h.
+/* kernelmgr/reaper.c - see kernelmgr/reaper.h; watches and crews are made in reaper_watch.c.
  *
  * A pid is safe to use as long as its process is not reaped: so a process that ended is
  * first only looked at (WNOWAIT), its group and session are killed, the orphans are looked
@@ -19,66 +19,16 @@
 
 #include "kernelmgr/drain.h"
 #include "kernelmgr/proc.h"
+#include "kernelmgr/reaper_impl.h"
 #include "wire/base/list.h"
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
 #define ID_VAR        "KERNELBRIDGE_KERNEL_ID"
-#define UNSURE_MIN_MS 5
 #define UNSURE_MAX_MS 1280
-#define STRANGERS_MAX 64
 
-struct km_reaper {
-	struct loop *lp; /* borrowed */
-	struct loop_signal *sigchld;
-	struct loop_task again;   /* a pass is due */
-	struct loop_timer *later; /* pending: look at the unsure ones again */
-	uint64_t later_ms;        /* its next interval */
-	bool unsure;              /* a child had no environment in the last pass */
-	struct list expected;     /* km_watch: no pid yet */
-	struct list running;      /* km_watch */
-	struct list ended;        /* km_watch: zombies, owner not told yet */
-	struct list members;      /* member */
-	struct list crews;        /* km_crew */
-	unsigned orphans;         /* killed in the last pass, not reaped yet */
-	struct {                  /* reaped while some were expected: the newest */
-		pid_t pid;
-		int status;
-	} strangers[STRANGERS_MAX];
-	unsigned strangers_n;
-};
-
-struct km_crew {
-	struct list node;
-	struct km_reaper *r;
-	char *id;
-	struct list drains;
-	bool ending; /* its owner has left it */
-	km_crew_gone_fn *gone;
-	void *arg;
-};
-
-/* A child of ours that nobody watches and that belongs to a crew. */
-struct member {
-	struct list node;
-	pid_t pid, session; /* session as of the last pass */
-	struct km_crew *crew;
-};
-
-struct km_watch {
-	struct list node;
-	struct km_reaper *r;
-	pid_t pid;            /* 0: not known yet, or told */
-	bool gone;            /* it was reaped already, with status */
-	int status;           /* -1: not known */
-	char *kernel_id;      /* NULL: a crew's */
-	struct km_crew *crew; /* NULL: a kernel's */
-	km_reaped_fn *fn;     /* NULL: forgotten */
-	void *arg;
-};
-
-static struct km_watch *
-find_pid(const struct list *l, pid_t pid)
+struct km_watch *
+km_reaper_find_pid(const struct list *l, pid_t pid)
 {
 	struct list *it, *tmp;
 
@@ -113,8 +63,8 @@ is_running_id(const struct km_reaper *r, const char *kernel_id)
 
 /* --- whose a child is --------------------------------------------------------------------- */
 
-static struct member *
-find_member(const struct km_reaper *r, pid_t pid)
+struct member *
+km_reaper_find_member(const struct km_reaper *r, pid_t pid)
 {
 	struct list *it, *tmp;
 
@@ -131,11 +81,11 @@ find_member(const struct km_reaper *r, pid_t pid)
 static struct km_crew *
 crew_of_session(const struct km_reaper *r, pid_t session)
 {
-	const struct km_watch *w = find_pid(&r->running, session);
+	const struct km_watch *w = km_reaper_find_pid(&r->running, session);
 	struct list *it, *tmp;
 
 	if (w == NULL)
-		w = find_pid(&r->ended, session);
+		w = km_reaper_find_pid(&r->ended, session);
 	if (w != NULL)
 		return w->crew;
 	list_each (it, tmp, &r->members) {
@@ -194,18 +144,19 @@ static void
 check_child(void *arg, pid_t pid)
 {
 	struct km_reaper *r = arg;
-	struct member *m = find_member(r, pid);
+	struct member *m = km_reaper_find_member(r, pid);
 	struct km_crew *c;
 	pid_t parent, session;
 	bool left = false;
 
-	if (find_pid(&r->running, pid) != NULL) /* most are kernels: no file for them */
+	if (km_reaper_find_pid(&r->running, pid) !=
+	    NULL) /* most are kernels: no file for them */
 		return;
-	if (!km_proc_stat(pid, &parent, &session) || find_pid(&r->ended, pid) != NULL)
+	if (!km_proc_stat(pid, &parent, &session) || km_reaper_find_pid(&r->ended, pid) != NULL)
 		return;
 	c = m != NULL ? m->crew : crew_of_session(r, session);
 	if (c == NULL)
-		left = find_pid(&r->ended, session) != NULL || look_at_id(r, pid, &c);
+		left = km_reaper_find_pid(&r->ended, session) != NULL || look_at_id(r, pid, &c);
 	if (m != NULL)
 		m->session = session;
 	else if (c != NULL)
@@ -260,25 +211,6 @@ reap_stranger(struct km_reaper *r, pid_t pid)
 	r->strangers_n++;
 }
 
-/* Status of a pid that was reaped already, or -1. */
-static int
-status_of_stranger(const struct km_reaper *r, pid_t pid)
-{
-	for (unsigned i = 0; i < STRANGERS_MAX && i < r->strangers_n; i++)
-		if (r->strangers[i].pid == pid)
-			return r->strangers[i].status;
-	return -1;
-}
-
-/* w is expected no more. */
-static void
-unexpect(struct km_watch *w)
-{
-	list_del(&w->node);
-	if (list_empty(&w->r->expected))
-		w->r->strangers_n = 0;
-}
-
 /* Reap zombies nobody watches.  Returns false when a watched one is in the way. */
 static bool
 reap_others(struct km_reaper *r)
@@ -288,9 +220,9 @@ reap_others(struct km_reaper *r)
 
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0 || si.si_pid == 0)
 			return true;
-		if (find_pid(&r->running, si.si_pid) != NULL)
+		if (km_reaper_find_pid(&r->running, si.si_pid) != NULL)
 			return false;
-		forget_member(find_member(r, si.si_pid));
+		forget_member(km_reaper_find_member(r, si.si_pid));
 		reap_stranger(r, si.si_pid);
 	}
 }
@@ -473,164 +405,4 @@ km_reaper_free(struct km_reaper *r)
 	loop_timer_free(r->later);
 	loop_signal_free(r->sigchld);
 	mem_free(r);
-}
-
-static struct km_watch *
-watch_new(struct km_reaper *r, pid_t pid, km_reaped_fn *fn, void *arg)
-{
-	struct km_watch *w = mem_new(sizeof(*w));
-
-	*w = (struct km_watch){.r = r, .pid = pid, .status = -1, .fn = fn, .arg = arg};
-	list_add_before(&r->running, &w->node);
-	return w;
-}
-
-struct km_watch *
-km_reaper_watch(struct km_reaper *r, pid_t pid, const char *kernel_id, km_reaped_fn *fn,
-                void *arg)
-{
-	struct km_watch *w = watch_new(r, pid, fn, arg);
-
-	w->kernel_id = mem_strdup(kernel_id);
-	return w;
-}
-
-struct km_watch *
-km_reaper_expect(struct km_reaper *r, const char *kernel_id, km_reaped_fn *fn, void *arg)
-{
-	struct km_watch *w = km_reaper_watch(r, 0, kernel_id, fn, arg);
-
-	list_del(&w->node);
-	list_add_before(&r->expected, &w->node);
-	return w;
-}
-
-bool
-km_watch_set_pid(struct km_watch *w, pid_t pid)
-{
-	struct km_reaper *r = w->r;
-	siginfo_t si = {0};
-
-	assert(w->pid == 0 && pid > 0);
-	w->gone = find_pid(&r->running, pid) != NULL || find_pid(&r->ended, pid) != NULL ||
-	          find_member(r, pid) != NULL ||
-	          waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) != 0;
-	w->pid = pid;
-	if (w->gone)
-		w->status = status_of_stranger(r, pid);
-	unexpect(w);
-	list_add_before(w->gone ? &r->ended : &r->running, &w->node);
-	loop_task_post(&r->again); /* its SIGCHLD may have come before */
-	return !w->gone;
-}
-
-void
-km_watch_free(struct km_watch *w)
-{
-	if (w == NULL)
-		return;
-	if (w->pid != 0) {
-		w->fn = NULL; /* on_sigchld goes on to reap it */
-		return;
-	}
-	if (!list_empty(&w->node)) { /* it may be there already */
-		unexpect(w);
-		w->r->later_ms = UNSURE_MIN_MS;
-		loop_task_post(&w->r->again);
-	}
-	mem_free(w->kernel_id);
-	mem_free(w);
-}
-
-unsigned
-km_reaper_pending(const struct km_reaper *r)
-{
-	struct list *it, *tmp;
-	unsigned n = r->orphans + (r->later != NULL);
-
-	list_each (it, tmp, &r->expected)
-		n++;
-	list_each (it, tmp, &r->running)
-		n++;
-	list_each (it, tmp, &r->ended)
-		n++;
-	list_each (it, tmp, &r->members)
-		n++;
-	list_each (it, tmp, &r->crews)
-		n += list_entry(it, struct km_crew, node)->ending;
-	return n;
-}
-
-/* --- crews ---------------------------------------------------------------------------------- */
-
-struct km_crew *
-km_crew_new(struct km_reaper *r, const char *id)
-{
-	struct km_crew *c = mem_new(sizeof(*c));
-
-	c->r = r;
-	c->id = mem_strdup(id);
-	list_init(&c->drains);
-	list_add_before(&r->crews, &c->node);
-	return c;
-}
-
-/* The process and its group: a group's number is its own while a process that is not reaped is in
- * it. */
-static void
-kill_member(const struct member *m)
-{
-	pid_t group = getpgid(m->pid);
-
-	(void)kill(m->pid, SIGKILL);
-	if (group > 0 && group != getpgrp())
-		(void)killpg(group, SIGKILL);
-}
-
-void
-km_crew_free(struct km_crew *c, km_crew_gone_fn *gone, void *arg)
-{
-	struct list *it, *tmp;
-
-	if (c == NULL)
-		return;
-	c->ending = true;
-	c->gone = gone;
-	c->arg = arg;
-	km_drain_end(&c->drains);
-	list_each (it, tmp, &c->r->running) {
-		const struct km_watch *w = list_entry(it, struct km_watch, node);
-
-		if (w->crew == c)
-			(void)killpg(w->pid, SIGKILL);
-	}
-	list_each (it, tmp, &c->r->members) {
-		const struct member *m = list_entry(it, struct member, node);
-
-		if (m->crew == c)
-			kill_member(m);
-	}
-	c->r->later_ms = UNSURE_MIN_MS;
-	loop_task_post(&c->r->again); /* for those that are not known to be ours yet */
-}
-
-const char *
-km_crew_id(const struct km_crew *c)
-{
-	return c->id;
-}
-
-struct km_watch *
-km_crew_watch(struct km_crew *c, pid_t pid, km_reaped_fn *fn, void *arg)
-{
-	struct km_watch *w = watch_new(c->r, pid, fn, arg);
-
-	w->crew = c;
-	return w;
-}
-
-void
-km_crew_drain(struct km_crew *c, int fd)
-{
-	km_drain_add(c->r->lp, fd, &c->drains);
 }

@@ -40,8 +40,8 @@ bool km_watch_set_pid(struct km_watch *w, pid_t pid);
  * in vain is killed when it comes.  NULL is fine. */
 void km_watch_free(struct km_watch *w);
 
-/* What is not reaped yet, watched, expected, forgotten, orphaned or known to be a crew's, and crews that end:
- * 0 when nothing is left. */
+/* What is not reaped yet, watched, expected, forgotten, orphaned or known to be a crew's, and crews
+ * that end: 0 when nothing is left. */
 unsigned km_reaper_pending(const struct km_reaper *r);
 
 /* --- crews ----------------------------------------------------------------------------------

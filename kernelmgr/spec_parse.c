@@ -68,7 +68,7 @@ get_object(const struct where *w, const json_t *obj, const char *key, json_t **r
 	return 0;
 }
 
-/* The array of strings v, called name in errors; *ret is owned by the caller, also after an error. */
+/* The array of strings v, called name in errors; *ret is the caller's, also after an error. */
 static int
 get_words(const struct where *w, const json_t *v, const char *name, char ***ret)
 {

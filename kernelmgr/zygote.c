@@ -321,7 +321,8 @@ spawn(struct km_zygote *z, const struct km_zygote_config *cfg, struct err *err)
 	    .spec = cfg->spec, .connection_file = "", .kernel_id = z->id.id, .cwd = "/"};
 	char **words = join(cfg->spec->zygote, cfg->preload), **argv = NULL;
 	struct km_env *env = NULL;
-	int theirs = -1, out = -1;
+	struct km_launched made;
+	int theirs = -1;
 	int rc = km_launch_env(&what, &env, err);
 
 	if (rc == 0)
@@ -329,11 +330,13 @@ spawn(struct km_zygote *z, const struct km_zygote_config *cfg, struct err *err)
 	if (rc == 0)
 		rc = open_sock(z, &theirs, err);
 	if (rc == 0)
-		rc = km_launch_spawn(&what, argv, env, theirs, &z->pid, &out, err);
+		rc = km_launch_spawn(&what, argv, env, theirs, &made, err);
 	if (theirs >= 0)
 		(void)close(theirs);
-	if (rc == 0)
-		z->tail = km_tail_new(cfg->lp, out, NULL, NULL);
+	if (rc == 0) {
+		z->pid = made.pid;
+		z->tail = km_tail_new(cfg->lp, made.out, NULL, NULL);
+	}
 	km_cmdline_free(argv);
 	km_env_free(env);
 	mem_free(words);

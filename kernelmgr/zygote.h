@@ -31,8 +31,8 @@ struct km_zygote_ops {
 	void (*ended)(void *arg, const char *why);
 };
 
-/* status 0: pid is the kernel's; -EIO: it refused, why says it; -EPIPE: it ended first, and may have
- * made the kernel or not.  why is lent until return. */
+/* status 0: pid is the kernel's; -EIO: it refused, why says it; -EPIPE: it ended first, and may
+ * have made the kernel or not.  why is lent until return. */
 typedef void km_zygote_forked_fn(void *arg, int status, pid_t pid, const char *why);
 
 /* A request, in an object of its owner's, who keeps it until fn was called. */

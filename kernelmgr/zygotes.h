@@ -31,8 +31,8 @@ enum km_zygotes_state {
 };
 
 /* changed(arg) is called, later, when the state has changed, when there is room after -EAGAIN, and
- * when a zygote has ended.  cfg is borrowed for its whole life, spec and domain (NULL: the gateway's
- * own) for the call.  Starts nothing.  Never returns NULL. */
+ * when a zygote has ended.  cfg is borrowed for its whole life, spec and domain (NULL: the
+ * gateway's own) for the call.  Starts nothing.  Never returns NULL. */
 struct km_zygotes *km_zygotes_new(const struct km_zygotes_config *cfg,
                                   const struct km_spec *spec, const char *domain,
                                   void (*changed)(void *arg), void *arg);

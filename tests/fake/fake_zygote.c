@@ -3,8 +3,8 @@
  * The kernels that it forks run the shell script in their variable SCRIPT.  Its own variables:
  *   FAKE_LOG     a file; each zygote adds "zygote" when it starts, and "fork FILE" for a request,
  *                FILE being the connection file
- *   FAKE_ZYGOTE  what the first, second, ... zygote of that log does, with ; between; the last one's
- *                is done by all that follow.  WORD:N is done at the Nth request, the others before
+ *   FAKE_ZYGOTE  what the first, second, ... zygote of that log does, with ; between; the last
+ *                one's is done by all that follow.  WORD:N is done at the Nth request, the others
  *                are forked:
  *     ok           fork each
  *     never        do not get ready
@@ -16,8 +16,8 @@
  *     die:N        die
  *     born:N       fork, and die before the answer
  *     told:N       fork, answer and die
- *     held:N FILE  leave a process behind that nobody knows, which has the pipe until FILE exists, and
- *                  die
+ *     held:N FILE  leave a process behind that nobody knows, which has the pipe until FILE
+ *                  exists, and die
  *     mute:N       answer no more
  *     hold:N FILE  fork, and answer when FILE exists
  *     close:N      close the socket and stay
@@ -315,7 +315,7 @@ main(void)
 	(void)fcntl(SOCK, F_SETFD, FD_CLOEXEC);
 	id = getenv("KERNELBRIDGE_KERNEL_ID");
 	if (id == NULL || bytes == NULL)
-		return 7;
+		_exit(7);
 	read_orders();
 	note("zygote", "");
 	if (is_told("exit")) {

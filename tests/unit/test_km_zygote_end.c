@@ -1,5 +1,5 @@
-/* Unit test of kernelmgr/launch_zygote: zygotes that end, lie or do not answer; jobs that are killed
- * or forgotten before they have a process. */
+/* Unit test of kernelmgr/launch_zygote: zygotes that end, lie or do not answer; jobs that are
+ * killed or forgotten before they have a process. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #define JOBS_N   4
 #define SHORT_MS 200
 
-/* --- zygotes that fail -------------------------------------------------------------------------- */
+/* --- zygotes that fail ---------------------------------------------------------------- */
 
 /* Start jobs that stay, and see that each has one process in the end. */
 static void

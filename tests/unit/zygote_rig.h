@@ -1,5 +1,5 @@
-/* tests/unit/zygote_rig.h - the zygote launcher over tests/fake/fake_zygote, and jobs that are shell
- * scripts, wherever they run. */
+/* tests/unit/zygote_rig.h - the zygote launcher over tests/fake/fake_zygote, and jobs that are
+ * shell scripts, wherever they run. */
 #ifndef TESTS_ZYGOTE_RIG_H
 #define TESTS_ZYGOTE_RIG_H
 
