@@ -86,7 +86,8 @@ class KernelApp(IPKernelApp):
         """Serve until told to stop: an exit or interrupt in a callback of the code's is no end."""
         if self.poller is not None:
             self.poller.start()
-        self.kernel.shell.exit_now = False
+        if shell := getattr(self.kernel, "shell", None):  # kernels of other languages have none
+            shell.exit_now = False
         Kernel.start(self.kernel)  # ipykernel's IPythonKernel would look for a debugger
         self.io_loop = IOLoop.current()
         while True:
@@ -168,7 +169,7 @@ class KernelApp(IPKernelApp):
                 profile_dir=self.profile_dir,
                 user_ns=self.user_ns,
             )
-        shell = getattr(self.kernel, "shell", None)  # kernels of other languages have none
+        shell = getattr(self.kernel, "shell", None)
         if shell is not None and shell.parent is not self.kernel:
             prepared.adopt(shell, self.kernel)
         self.kernel.record_ports({f"{name}_port": port for name, port in self._ports.items()})
