@@ -7,7 +7,8 @@ import selectors
 import subprocess
 import time
 
-from rig import PLAIN, TOOLS, Bench, Gateway, available_mib, floor_kernel, gateway, spread, weight
+from barekernel import floor_kernel
+from rig import PLAIN, TOOLS, Bench, Gateway, available_mib, gateway, spread, weight
 from wsock import Native
 
 LEVELS = (1, 16, 100, 500)
@@ -110,10 +111,15 @@ def level(load: Load, n: int, seconds: float) -> dict:
     cpu, start = running.cpu_ms(), time.monotonic()
     took = load.run(seconds)
     cpu, wall = running.cpu_ms() - cpu, time.monotonic() - start
-    pss = weight(running.kernels())[1]
+    kernels = running.kernels()
+    pss = weight(kernels)[1]
     return spread(took) | {
-        "runs_per_s": len(took) / wall, "cpu_ms": cpu / len(took), "gateway_mib": running.rss_kib() / 1024,
-        "pss_mib": pss, "pss_each_mib": pss / n}
+        "runs_per_s": len(took) / wall,
+        "cpu_ms": cpu / len(took),
+        "gateway_mib": running.rss_kib() / 1024,
+        "pss_mib": pss,
+        "pss_each_mib": pss / len(kernels),
+    }
 
 
 def floors(bench: Bench, n: int, runs: int) -> dict:
@@ -123,8 +129,11 @@ def floors(bench: Bench, n: int, runs: int) -> dict:
         for kernel in kernels:
             subprocess.run([TOOLS / "floor", kernel.file, "1"], stdout=subprocess.DEVNULL, check=True)
         start = time.monotonic()
-        clients = [subprocess.Popen([TOOLS / "floor", k.file, str(runs)], stdout=subprocess.DEVNULL) for k in kernels]
-        if any([client.wait() for client in clients]):
+        clients = [
+            subprocess.Popen([TOOLS / "floor", k.file, str(runs)], stdout=subprocess.DEVNULL) for k in kernels
+        ]
+        ends = [client.wait() for client in clients]
+        if any(ends):
             raise RuntimeError("a client of a kernel without a gateway failed")
         return {"runs_per_s": n * (runs + 10) / (time.monotonic() - start)}  # floor warms up with ten
 
@@ -136,11 +145,12 @@ def measure(bench: Bench) -> dict:
         report["floor"][str(n)] = floors(bench, n, bench.pick(1600, 800) // n)
     with gateway(bench) as running:
         load = Load(running)
+        each = 40.0
         for n in LEVELS if not bench.quick else LEVELS[:3]:
-            each = report["levels"][str(len(load))]["pss_each_mib"] if len(load) > 1 else 40.0
             if (n - len(load)) * each > available_mib() - RESERVE_MIB:
                 bench.note(f"contexts: {n} left out, which need {n * each / 1024:.1f} GiB of memory")
                 break
             report["levels"][str(n)] = level(load, n, bench.pick(4, 2))
+            each = report["levels"][str(n)]["pss_each_mib"]
         load.close()
     return report

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from rig import Bench, gateway, wsrun
 
-WAYS = {"native": "native", "daytona": "daytona", "e2b": "e2b", "opensandbox": "opensandbox", "opensandbox, new": "fresh"}
+WAYS = {
+    "native": "native",
+    "daytona": "daytona",
+    "e2b": "e2b",
+    "opensandbox": "opensandbox",
+    "opensandbox, new": "fresh",
+}
 
 
 def measure(bench: Bench) -> dict[str, dict[str, float]]:
@@ -17,6 +23,8 @@ def measure(bench: Bench) -> dict[str, dict[str, float]]:
             before = running.threads_ms()
             wsrun(running, WAYS[way], runs)
             after = running.threads_ms()
-            each = {f"{name}_ms": (after[name] - before[name]) / (runs + 10) for name in after}  # wsrun warms up with ten
+            each = {
+                f"{name}_ms": (after[name] - before[name]) / (runs + 10) for name in after
+            }  # wsrun warms up with ten
             report[way] = {"runs": runs} | each | {"all_ms": sum(each.values())}
     return report

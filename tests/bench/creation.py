@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from barekernel import Bare, FloorKernel, FloorZygote
 from protocols import NativeApi, on
 from rig import (
     MODES,
@@ -19,7 +20,6 @@ from rig import (
     SDK_PYTHON,
     TOOLS,
     Bench,
-    FloorKernel,
     Gateway,
     gateway,
     run_json,
@@ -31,26 +31,32 @@ SDKS = ("daytona", "e2b", "opensandbox")
 BURST = 30
 CODES = {"plain": PLAIN, "science": SCIENCE}
 TURNS = {  # a round's creations: (plain, science)
-    "pool": (8, 3), "fork": (4, 3), "spawn": (1, 1), "floor": (1, 1)}
+    "pool": (8, 3),
+    "fork": (4, 3),
+    "floor fork": (4, 3),
+    "spawn": (1, 1),
+    "floor spawn": (1, 1),
+}
 
 
 def has_science() -> bool:
     """Whether the Python kernel was installed with numpy, pandas and matplotlib."""
     wanted = "import numpy, pandas, matplotlib"
-    return subprocess.run([PREFIX / "venv/bin/python", "-P", "-c", wanted], stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        subprocess.run([PREFIX / "venv/bin/python", "-P", "-c", wanted], stderr=subprocess.DEVNULL).returncode
+        == 0
+    )
 
 
-def floor_ms(bench: Bench, code: str) -> float:
-    """The least that a spawned kernel takes: started and asked by a client that does nothing else."""
-    folder = Path(tempfile.mkdtemp(dir=bench.folder))
-    start = time.monotonic()
-    kernel = FloorKernel(folder)
+def floor_ms(start: Callable[[], Bare], code: str) -> float:
+    """The least that a new kernel takes: started and asked by clients that do nothing else."""
+    since = time.monotonic()
+    kernel = start()
     try:
         kernel.wait_bound()
-        return run_json(TOOLS / "floor", kernel.file, "first", code)["first_us"] / 1e3 - start * 1e3
+        return run_json(TOOLS / "floor", kernel.file, "first", code)["first_us"] / 1e3 - since * 1e3
     finally:
         kernel.stop()
-        shutil.rmtree(folder)
 
 
 def burst(running: Gateway) -> dict[str, float]:
@@ -76,7 +82,9 @@ def burst(running: Gateway) -> dict[str, float]:
     for context in contexts:
         api.ws.ask("delete_context", context=context)
     api.close()
-    return spread((at - start) * 1e3 for at in first.values()) | {"all_ms": (max(first.values()) - start) * 1e3}
+    return spread((at - start) * 1e3 for at in first.values()) | {
+        "all_ms": (max(first.values()) - start) * 1e3
+    }
 
 
 def create(running: Gateway, api: NativeApi, code: str) -> float:
@@ -85,17 +93,28 @@ def create(running: Gateway, api: NativeApi, code: str) -> float:
 
 
 def by_mode(bench: Bench, gateways: dict[str, Gateway], codes: dict[str, str]) -> dict[str, dict]:
-    """{"plain": {mode: spread}, "science": ...}; the modes in alternation, and the floor among them."""
+    """{"plain": {mode: spread}, "science": ...}; the modes in alternation, and the floors among them."""
     apis = {mode: NativeApi(one.url, one.token) for mode, one in gateways.items()}
+    zygote = FloorZygote(bench.folder)
+    ways: dict[str, Callable[[str], float]] = {
+        "floor fork": lambda code: floor_ms(zygote.fork, code),
+        "floor spawn": lambda code: floor_ms(
+            lambda: FloorKernel(Path(tempfile.mkdtemp(dir=bench.folder))), code
+        ),
+    }
+    for mode, running in gateways.items():
+        ways[mode] = lambda code, running=running, api=apis[mode]: create(running, api, code)
     took: dict[str, dict[str, list[float]]] = {kind: {mode: [] for mode in TURNS} for kind in codes}
-    for _ in range(bench.pick(12, 3)):
-        for mode, turns in TURNS.items():
-            for kind, n in zip(("plain", "science"), turns, strict=True):
-                for _ in range(n if kind in codes else 0):
-                    one = floor_ms(bench, codes[kind]) if mode == "floor" else create(gateways[mode], apis[mode], codes[kind])
-                    took[kind][mode].append(one)
-    for api in apis.values():
-        api.close()
+    try:
+        for _ in range(bench.pick(12, 3)):
+            for mode, turns in TURNS.items():
+                for kind, n in zip(CODES, turns, strict=True):
+                    for _ in range(n if kind in codes else 0):
+                        took[kind][mode].append(ways[mode](codes[kind]))
+    finally:
+        zygote.stop()
+        for api in apis.values():
+            api.close()
     return {kind: {mode: spread(times) for mode, times in modes.items()} for kind, modes in took.items()}
 
 
@@ -125,7 +144,9 @@ def by_sdk(bench: Bench, running: Gateway) -> dict[str, dict[str, dict]]:
 def measure(bench: Bench) -> dict:
     codes = dict(CODES)
     if not has_science():
-        bench.note("creation: without numpy, pandas and matplotlib (scripts/install-kernels --with-science python)")
+        bench.note(
+            "creation: without numpy, pandas and matplotlib (scripts/install-kernels --with-science python)"
+        )
         del codes["science"]
     with contextlib.ExitStack() as stack:
         gateways = {mode: stack.enter_context(gateway(bench, *options)) for mode, options in MODES.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from barekernel import FloorKernel, floor_kernel
 from protocols import on
-from rig import TOOLS, Bench, FloorKernel, floor_kernel, gateway, run_json, spread
+from rig import TOOLS, Bench, gateway, run_json, spread
 
 LONG = "import time\nprint(1)\ntime.sleep(0.4)"  # longer than any server's flush interval
 WAYS = ("native", "daytona", "e2b", "opensandbox")

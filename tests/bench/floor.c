@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,9 +183,11 @@ report(struct floor *f)
 static void
 report_once(const struct floor *f)
 {
-	printf("{\"asked_us\": %llu, \"first_us\": %llu, \"done_us\": %llu}\n",
-	       (unsigned long long)f->sent_us, (unsigned long long)f->first_us,
-	       (unsigned long long)(f->sent_us + f->took_us[0]));
+	uint64_t done_us = f->sent_us + f->took_us[0];
+
+	printf("{\"asked_us\": %" PRIu64 ", \"first_us\": %" PRIu64 ", \"done_us\": %" PRIu64
+	       "}\n",
+	       f->sent_us, f->first_us, done_us);
 }
 
 static int

@@ -25,5 +25,10 @@ def measure(bench: Bench) -> dict[str, float]:
         beside = wsrun(running, "native", runs)
         for client in clients:
             client.close()
-    return {"n": CONNECTIONS, "kib_each": each, "cpu_ms_per_s": cpu, "alone_p50_ms": alone["p50_ms"],
-            "beside_p50_ms": beside["p50_ms"]}
+    return {
+        "n": CONNECTIONS,
+        "kib_each": each,
+        "cpu_ms_per_s": cpu,
+        "alone_p50_ms": alone["p50_ms"],
+        "beside_p50_ms": beside["p50_ms"],
+    }

@@ -28,13 +28,33 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rig import SDK_PYTHON, TOOLS, Bench, FloorKernel, Gateway, alternate, floor_kernel, gateway, run_json, wsrun
+from barekernel import FloorKernel, floor_kernel
+from rig import (
+    SDK_PYTHON,
+    TOOLS,
+    Bench,
+    Gateway,
+    alternate,
+    gateway,
+    run_json,
+    wsrun,
+)
 
 SDKRUN = Path(__file__).with_name("sdkrun.py")
 WAYS = {
-    "warm": "native", "per run": "daytona", "e2b": "e2b", "e2b new": "e2b-fresh", "osb": "opensandbox", "osb new": "fresh"}
-SDKS = {"daytona SDK": ("daytona", "run"), "e2b SDK": ("e2b", "run"), "osb SDK": ("opensandbox", "run"),
-        "osb SDK alone": ("opensandbox", "alone")}
+    "warm": "native",
+    "per run": "daytona",
+    "e2b": "e2b",
+    "e2b new": "e2b-fresh",
+    "osb": "opensandbox",
+    "osb new": "fresh",
+}
+SDKS = {
+    "daytona SDK": ("daytona", "run"),
+    "e2b SDK": ("e2b", "run"),
+    "osb SDK": ("opensandbox", "run"),
+    "osb SDK alone": ("opensandbox", "alone"),
+}
 
 
 def bare(floor: FloorKernel, running: Gateway, rounds: int, runs: int) -> dict[str, dict]:
@@ -68,8 +88,10 @@ def show(rows: dict[str, dict]) -> None:
     base = rows["floor"]["p50_ms"]
     print(f"{'run `1`':13} {'min ms':>8} {'p50 ms':>8} {'p99 ms':>8} {'+ floor':>9} {'x floor':>8}")
     for name, row in rows.items():
-        print(f"{name:13} {row['min_ms']:8.2f} {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} "
-              f"{row['p50_ms'] - base:+9.2f} {row['p50_ms'] / base:8.2f}")
+        print(
+            f"{name:13} {row['min_ms']:8.2f} {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} "
+            f"{row['p50_ms'] - base:+9.2f} {row['p50_ms'] / base:8.2f}"
+        )
 
 
 def main() -> int:

@@ -22,25 +22,41 @@ def loader(pids: set[int]) -> list[int]:
 
 
 def weigh(bench: Bench, options: tuple[str, ...], code: str, n: int) -> dict[str, float]:
-    """n contexts that have run the code: a context's share, in MiB, of the PSS of their kernels and of what forks them.
+    """n contexts that have run the code, in MiB: the PSS of their kernels and of what forks them, as each one's share; what
+    one more takes, between n/2 and n; and from both, how many fit into a GiB.
 
     The default kernel and those that wait in the pool are not counted: they are there whether or not there are contexts.
     """
     with gateway(bench, *options) as running:
         client = NativeApi(running.url, running.token)
         at_rest, own = weight(running.kernels())[1], running.rss_kib()
-        theirs = set()
+        theirs: list[int] = []
+        sums = {}
         for _ in range(n):
-            theirs.add(int("".join(client.outputs(f"{code}\nimport os\nprint('pid', os.getpid())", client.new())).split()[-1]))
-        running.rest()
-        pss = weight([*theirs, *loader(running.kernels() - theirs)])[1]
-        return {"n": n, "pss_mib": pss / n, "contexts_per_gib": 1024 * n / pss, "at_rest_mib": at_rest,
-                "gateway_kib_each": (running.rss_kib() - own) / n}
+            theirs.append(
+                int(
+                    "".join(
+                        client.outputs(f"{code}\nimport os\nprint('pid', os.getpid())", client.new())
+                    ).split()[-1]
+                )
+            )
+            if len(theirs) in (n // 2, n):
+                running.settle()
+                sums[len(theirs)] = weight([*theirs, *loader(running.kernels() - set(theirs))])[1]
+        more = (sums[n] - sums[n // 2]) / (n - n // 2)
+        return {
+            "n": n,
+            "pss_mib": sums[n] / n,
+            "one_more_mib": more,
+            "contexts_per_gib": n + (1024 - sums[n]) / more,
+            "at_rest_mib": at_rest,
+            "gateway_kib_each": (running.rss_kib() - own) / n,
+        }
 
 
 def measure(bench: Bench) -> dict[str, dict[str, dict]]:
     """{"plain": {mode: ...}, "science": ...}"""
-    numbers = {"pool": bench.pick(40, 20), "fork": bench.pick(40, 20), "spawn": bench.pick(12, 6)}
+    numbers = {"pool": bench.pick(40, 12), "fork": bench.pick(40, 20), "spawn": bench.pick(12, 4)}
     report: dict = {}
     for kind, code in CODES.items():
         if kind == "science" and not has_science():

@@ -1,5 +1,5 @@
-/* tests/bench/net.h - the clients' side of HTTP and WebSockets, for measuring: blocking sockets and no
- * library, so that the client is not what is slow.
+/* tests/bench/net.h - the clients' side of HTTP and WebSockets, for measuring: blocking sockets and
+ * no library, so that the client is not what is slow.
  *
  * What goes wrong before the measured request is answered ends the program with a line on stderr
  * and status 1.
@@ -37,9 +37,9 @@ struct net_conn {
 };
 
 /* The room is there, and its pages are touched, before this returns. */
-void net_connect(struct net_conn *c, const struct net_place *to, size_t room);
+void net_connect(struct net_conn *c, const struct net_place *place, size_t room);
 /* As that, with the room that c has. */
-void net_connect_again(struct net_conn *c, const struct net_place *to);
+void net_connect_again(struct net_conn *c, const struct net_place *place);
 void net_disconnect(struct net_conn *c);
 
 void net_send(const struct net_conn *c, const void *ptr, size_t len);

@@ -7,6 +7,7 @@ their default settings; any other is given by its URL, with the protocol that it
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
 import socket
@@ -16,11 +17,25 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from firstoutput import LONG
 from protocols import PROTOCOLS, Jupyter, Protocol, on
-from rig import PLAIN, ROOT, Bench, Gateway, Process, children, descendants, gateway, say, spread, until, weight
+from rig import (
+    PLAIN,
+    ROOT,
+    Bench,
+    Process,
+    children,
+    descendants,
+    gateway,
+    say,
+    spread,
+    until,
+    weight,
+)
 from wsock import Closed
 
 VENV = ROOT / "build" / "bench-venv"
@@ -41,19 +56,44 @@ def install() -> None:
     say("installing the peers and matplotlib into build/bench-venv")
     shutil.rmtree(VENV, ignore_errors=True)
     subprocess.run(["/usr/bin/python3", "-m", "venv", VENV], check=True)
-    subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
-                    Path(__file__).with_name("requirements.txt")], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            Path(__file__).with_name("requirements.txt"),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     stamp.write_text(wanted)
 
 
 class JupyterServer(Process):
     """A peer on a free port, with folders of its own."""
 
-    COMMANDS = {
-        "Jupyter Kernel Gateway": ["-m", "kernel_gateway", "--KernelGatewayApp.port={port}", "--KernelGatewayApp.auth_token=t",
-                                   "--KernelGatewayApp.ip=127.0.0.1"],
-        "Jupyter Server": ["-m", "jupyter_server", "--ServerApp.port={port}", "--IdentityProvider.token=t", "--no-browser",
-                           "--ServerApp.ip=127.0.0.1", "--allow-root", "--ServerApp.root_dir={folder}"],
+    COMMANDS: ClassVar = {
+        "Jupyter Kernel Gateway": [
+            "-m",
+            "kernel_gateway",
+            "--KernelGatewayApp.port={port}",
+            "--KernelGatewayApp.auth_token=t",
+            "--KernelGatewayApp.ip=127.0.0.1",
+        ],
+        "Jupyter Server": [
+            "-m",
+            "jupyter_server",
+            "--ServerApp.port={port}",
+            "--IdentityProvider.token=t",
+            "--no-browser",
+            "--ServerApp.ip=127.0.0.1",
+            "--allow-root",
+            "--ServerApp.root_dir={folder}",
+        ],
     }
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -62,10 +102,22 @@ class JupyterServer(Process):
             port = free.getsockname()[1]
         words = [word.format(port=port, folder=home) for word in self.COMMANDS[name]]
         env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "KERNELBRIDGE"))}
-        env |= {"HOME": str(home), "JUPYTER_RUNTIME_DIR": str(home / "run"), "JUPYTER_CONFIG_DIR": str(home / "etc"),
-                "JUPYTER_DATA_DIR": str(home / "share"), "IPYTHONDIR": str(home / "ipython"), "PATH": f"{VENV}/bin:{env['PATH']}"}
-        self.process = subprocess.Popen([PYTHON, *words], env=env, cwd=home, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        env |= {
+            "HOME": str(home),
+            "JUPYTER_RUNTIME_DIR": str(home / "run"),
+            "JUPYTER_CONFIG_DIR": str(home / "etc"),
+            "JUPYTER_DATA_DIR": str(home / "share"),
+            "IPYTHONDIR": str(home / "ipython"),
+            "PATH": f"{VENV}/bin:{env['PATH']}",
+        }
+        self.process = subprocess.Popen(
+            [PYTHON, *words],
+            env=env,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         super().__init__(self.process.pid)
         self.url, self.token = f"http://127.0.0.1:{port}", "t"
         try:
@@ -78,8 +130,11 @@ class JupyterServer(Process):
         if self.process.poll() is not None:
             raise RuntimeError(f"it ended with {self.process.returncode}")
         try:
-            urllib.request.urlopen(urllib.request.Request(
-                self.url + "/api/kernelspecs", headers={"Authorization": f"token {self.token}"})).close()
+            urllib.request.urlopen(
+                urllib.request.Request(
+                    self.url + "/api/kernelspecs", headers={"Authorization": f"token {self.token}"}
+                )
+            ).close()
         except (urllib.error.URLError, ConnectionError):
             return False
         return True
@@ -98,20 +153,26 @@ class JupyterServer(Process):
 
 
 def arrived(client: Protocol, code: str, want: str, stall_s: float = 0) -> dict:
-    """{"share" of the text that arrived, "ms", "complete", "ended"}; a lost connection ends it, too."""
+    """{"share" of the text that arrived, "ms" to its last or to the end, "complete", "ended": as the protocol says}"""
     got: list[str] = []
-    start = time.monotonic()
+    start = last = time.monotonic()
     ended = True
     try:
         for text in client.outputs(code):
             if stall_s and not got:
                 time.sleep(stall_s)
             got.append(text)
+            last = time.monotonic()
+        last = time.monotonic()
     except (Closed, OSError):
         ended = False
     text = "".join(got)
-    return {"share": min(1.0, len(text) / len(want)), "ms": (time.monotonic() - start) * 1e3, "complete": text == want,
-            "ended": ended}
+    return {
+        "share": min(1.0, len(text) / len(want)),
+        "ms": (last - start) * 1e3,
+        "complete": text == want,
+        "ended": ended,
+    }
 
 
 def numbers(n: int) -> str:
@@ -119,40 +180,54 @@ def numbers(n: int) -> str:
 
 
 def memory(server: Process, client: Protocol) -> dict[str, float]:
-    """What KERNELS more contexts take, each, as PSS, and what the server itself has resident; in MiB."""
-    before = weight(descendants(children(server.pid)))[1]
+    """The PSS of KERNELS contexts' kernels, each, after a first run, and what the server itself has resident; in MiB."""
     contexts = [client.new() for _ in range(KERNELS)]
-    for context in contexts:
-        client.first_ms(PLAIN, context)
-    if isinstance(server, Gateway):
-        server.rest()  # its pool is full again
-    after = weight(descendants(children(server.pid)))[1]
+    pids = [int("".join(client.outputs("import os\nprint(os.getpid())", context))) for context in contexts]
+    found = {"each_mib": weight(pids)[1] / KERNELS, "server_mib": server.rss_kib() / 1024}
     for context in contexts:
         client.delete(context)
-    return {"each_mib": (after - before) / KERNELS, "server_mib": server.rss_kib() / 1024}
+    return found
 
 
-def measure_one(bench: Bench, client: Protocol, server: Process | None) -> dict:
-    """{"run", "create", "first_output": spreads, "lines", "flushed", "stalled": arrived(), "memory"}; None where it failed."""
+def measure_one(bench: Bench, connect: Callable[[], Protocol], server: Process | None) -> dict:
+    """{"run", "create", "first_output": spreads, "lines", "flushed", "stalled": arrived(), "memory"}; None where it failed.
+
+    Each with a client of its own: one that lost the end of a run is of no use any more.
+    """
     report: dict[str, dict | None] = {}
 
-    def attempt(name: str, step: Callable[[], dict]) -> None:
+    def attempt(name: str, step: Callable[[Protocol], dict]) -> None:
+        report[name] = None
+        client = None
         try:
-            report[name] = step()
-        except (Closed, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-            bench.note(f"peers: {client.url}: {name} failed: {error}")
-            report[name] = None
+            client = connect()
+            for _ in client.outputs(PLAIN):
+                pass
+            report[name] = step(client)
+        except (
+            Closed,
+            OSError,
+            RuntimeError,
+            http.client.HTTPException,
+            subprocess.CalledProcessError,
+        ) as error:
+            bench.note(f"peers: {name} failed: {error}")
+        if client is not None:
+            with contextlib.suppress(Closed, OSError, RuntimeError, http.client.HTTPException):
+                client.close()
 
-    for _ in client.outputs(PLAIN):
-        pass
-    attempt("run", lambda: client.runs(bench.pick(60, 30)))
-    attempt("create", lambda: spread(client.create_ms(PLAIN) for _ in range(bench.pick(8, 4))))
-    attempt("first_output", lambda: spread(client.first_ms(LONG) for _ in range(bench.pick(6, 3))))
+    def flood(name: str, code: str, n: int, stall_s: float = 0) -> None:
+        attempt(name, lambda client: arrived(client, f"for i in range({n}): {code}", numbers(n), stall_s))
+
+    attempt("run", lambda client: client.runs(bench.pick(60, 20)))
+    attempt("create", lambda client: spread(client.create_ms(PLAIN) for _ in range(bench.pick(8, 3))))
+    attempt("first_output", lambda client: spread(client.first_ms(LONG) for _ in range(bench.pick(6, 2))))
     if server is not None:
-        attempt("memory", lambda: memory(server, client))
-    attempt("lines", lambda: arrived(client, f"for i in range({LINES}): print(i)", numbers(LINES)))
-    attempt("flushed", lambda: arrived(client, f"for i in range({FLUSHED}): print(i, flush=True)", numbers(FLUSHED)))
-    attempt("stalled", lambda: arrived(client, f"for i in range({STALLED}): print(i)", numbers(STALLED), STALL_S))
+        attempt("memory", lambda client: memory(server, client))
+    flood("lines", "print(i)", LINES)
+    flood("flushed", "print(i, flush=True)", FLUSHED)
+    if not bench.quick:
+        flood("stalled", "print(i)", STALLED, STALL_S)
     return report
 
 
@@ -165,28 +240,20 @@ def jupyter(bench: Bench, name: str) -> Iterator[JupyterServer]:
         server.stop()
 
 
-def ours(bench: Bench, running: Gateway, protocol: str) -> dict:
-    client = on(running, protocol)
-    try:
-        return measure_one(bench, client, running)
-    finally:
-        client.close()
-
-
 def measure(bench: Bench) -> dict[str, dict]:
     """{server: {"protocol": ..., and what measure_one() says}}"""
-    report = {}
-    protocols = ["native", *dict.fromkeys(protocol for protocol, _, _ in bench.peers if protocol != "jupyter")]
-    for protocol in protocols:
+    report: dict[str, dict] = {}
+
+    def add(name: str, protocol: str, connect: Callable[[], Protocol], server: Process | None) -> None:
+        report[name] = {"protocol": protocol} | measure_one(bench, connect, server)
+
+    given = [protocol for protocol, _, _ in bench.peers if protocol != "jupyter"]
+    for protocol in dict.fromkeys(["native", *given]):
         with gateway(bench) as running:
-            report[f"kernelbridge, {protocol}"] = {"protocol": protocol} | ours(bench, running, protocol)
+            add(f"kernelbridge, {protocol}", protocol, partial(on, running, protocol), running)
     for name in JupyterServer.COMMANDS:
         with jupyter(bench, name) as server:
-            client = Jupyter(server.url, server.token)
-            report[name] = {"protocol": "jupyter"} | measure_one(bench, client, server)
-            client.close()
+            add(name, "jupyter", partial(Jupyter, server.url, server.token), server)
     for protocol, url, token in bench.peers:
-        client = PROTOCOLS[protocol](url, token)
-        report[f"{protocol} at {url}"] = {"protocol": protocol} | measure_one(bench, client, None)
-        client.close()
+        add(f"{protocol} at {url}", protocol, partial(PROTOCOLS[protocol], url, token), None)
     return report

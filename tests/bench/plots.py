@@ -13,14 +13,19 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 OURS, FLOOR, PEER = "#2b6cb0", "#a0aec0", "#dd6b20"
 Bars = list[tuple[str, float, str]]
 
 plt.rcParams |= {
-    "svg.fonttype": "none", "svg.hashsalt": "kernelbridge", "font.family": "sans-serif", "font.size": 9,
-    "axes.spines.top": False, "axes.spines.right": False}
+    "svg.fonttype": "none",
+    "svg.hashsalt": "kernelbridge",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def from_peers(report: dict[str, Any], *path: str) -> Bars:
@@ -56,21 +61,34 @@ def save(fig: Any, path: Path) -> None:
 
 def creation(report: dict[str, Any], path: Path) -> None:
     rows: Bars = []
-    for kind, modes in (("plain", report["creation"].get("plain", {})), ("science", report["creation"].get("science", {}))):
-        rows += [(f"{mode}, {kind}", row["p50_ms"], FLOOR if mode == "floor" else OURS) for mode, row in modes.items()]
-    rows += [(f"{name} SDK, new sandbox", calls["to first output"]["p50_ms"], OURS)
-             for name, calls in report["creation"].get("sdks", {}).items()]
+    for kind, modes in (
+        ("plain", report["creation"].get("plain", {})),
+        ("science", report["creation"].get("science", {})),
+    ):
+        rows += [
+            (f"{mode}, {kind}", row["p50_ms"], FLOOR if mode.startswith("floor") else OURS)
+            for mode, row in modes.items()
+        ]
+    rows += [
+        (f"{name} SDK, sandbox and run", calls["both"]["p50_ms"], OURS)
+        for name, calls in report["creation"].get("sdks", {}).items()
+    ]
     bars(rows + from_peers(report, "create", "p50_ms"), "ms, logarithmic", path)
 
 
 def latency(report: dict[str, Any], path: Path) -> None:
-    rows: Bars = [(name, row["p50_ms"], FLOOR if name == "floor" else OURS) for name, row in report["latency"].items()]
+    rows: Bars = [
+        (name, row["p50_ms"], FLOOR if name == "floor" else OURS) for name, row in report["latency"].items()
+    ]
     bars(rows + from_peers(report, "run", "p50_ms"), "ms, logarithmic", path)
 
 
 def memory(report: dict[str, Any], path: Path) -> None:
-    rows: Bars = [(f"{mode}, {kind}", row["pss_mib"], OURS) for kind, modes in report["memory"].items()
-                  for mode, row in modes.items()]
+    rows: Bars = [
+        (f"{mode}, {kind}", row["pss_mib"], OURS)
+        for kind, modes in report["memory"].items()
+        for mode, row in modes.items()
+    ]
     bars(rows + from_peers(report, "memory", "each_mib"), "MiB, logarithmic", path)
 
 
@@ -78,8 +96,12 @@ def contexts(report: dict[str, Any], path: Path) -> None:
     levels = report["contexts"]["levels"]
     xs = [int(n) for n in levels]
     fig, sides = plt.subplots(1, 3, figsize=(8, 2.2), layout="constrained")
-    for ax, key, title in zip(sides, ("runs_per_s", "cpu_ms", "gateway_mib"),
-                              ("runs per second", "gateway CPU, ms per run", "gateway memory, MiB"), strict=True):
+    for ax, key, title in zip(
+        sides,
+        ("runs_per_s", "cpu_ms", "gateway_mib"),
+        ("runs per second", "gateway CPU, ms per run", "gateway memory, MiB"),
+        strict=True,
+    ):
         ax.plot(xs, [row[key] for row in levels.values()], "o-", color=OURS)
         ax.set_xscale("log")
         ax.set_xticks(xs, [str(x) for x in xs])

@@ -14,6 +14,8 @@ from typing import Any
 from rig import Gateway, spread, wsrun
 from wsock import Closed, Native, WebSocket
 
+SILENCE_S = 30  # a server that says nothing for so long has lost the end of a run
+
 
 class Protocol(ABC):
     """A client of one server. `context` is what new() returned, None the server's default one."""
@@ -57,7 +59,11 @@ class Protocol(ABC):
         return wsrun((self.url, self.token), self.wsrun_way, n)
 
     def headers(self) -> dict[str, str]:
-        names = {"Authorization": f"Bearer {self.token}", "X-Access-Token": self.token, "X-EXECD-ACCESS-TOKEN": self.token}
+        names = {
+            "Authorization": f"Bearer {self.token}",
+            "X-Access-Token": self.token,
+            "X-EXECD-ACCESS-TOKEN": self.token,
+        }
         return names if self.token else {}
 
     def request(self, method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
@@ -66,11 +72,13 @@ class Protocol(ABC):
         data = None if body is None else json.dumps(body)
         headers = self.headers() | {"Content-Type": "application/json"}
         if self.connection is None:
-            self.connection = http.client.HTTPConnection(parts.netloc, timeout=600)
+            self.connection = http.client.HTTPConnection(parts.netloc, timeout=SILENCE_S)
         self.connection.request(method, parts.path + path, data, headers)
         answer = self.connection.getresponse()
         if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {answer.read().decode(errors='replace')[:500]}")
+            raise RuntimeError(
+                f"{method} {path}: {answer.status} {answer.read().decode(errors='replace')[:500]}"
+            )
         return answer
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -133,7 +141,7 @@ class Daytona(Protocol):
         self.call("DELETE", f"/process/interpreter/context/{context}")
 
     def outputs(self, code: str, context: str | None = None) -> Iterator[str]:
-        ws = WebSocket(self.url + "/process/interpreter/execute", self.headers())
+        ws = WebSocket(self.url + "/process/interpreter/execute", self.headers(), SILENCE_S)
         try:
             ws.send(json.dumps({"code": code} | ({"contextId": context} if context else {})))
             while (said := json.loads(ws.receive()))["type"] != "control":
@@ -202,13 +210,35 @@ class Jupyter(Protocol):
         kernel = context or self.default()
         if kernel not in self.sockets:
             path = f"/api/kernels/{kernel}/channels?session_id={self.session}"
-            self.sockets[kernel] = WebSocket(self.url + path, self.headers())
+            self.sockets[kernel] = WebSocket(self.url + path, self.headers(), SILENCE_S)
         ws, asked = self.sockets[kernel], uuid.uuid4().hex
-        header = {"msg_id": asked, "msg_type": "execute_request", "username": "", "session": self.session,
-                  "date": "", "version": "5.3"}
-        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False,
-                   "stop_on_error": True}
-        ws.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}))
+        header = {
+            "msg_id": asked,
+            "msg_type": "execute_request",
+            "username": "",
+            "session": self.session,
+            "date": "",
+            "version": "5.3",
+        }
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        ws.send(
+            json.dumps(
+                {
+                    "header": header,
+                    "parent_header": {},
+                    "metadata": {},
+                    "content": content,
+                    "channel": "shell",
+                }
+            )
+        )
         left = {"execute_reply", "idle"}
         while left:
             said = json.loads(ws.receive())
@@ -246,8 +276,18 @@ class Jupyter(Protocol):
 
 
 PROTOCOLS: dict[str, type[Protocol]] = {
-    "native": NativeApi, "daytona": Daytona, "e2b": E2b, "opensandbox": OpenSandbox, "jupyter": Jupyter}
-PATHS = {"native": "", "daytona": "/daytona/toolbox/default", "e2b": "", "opensandbox": "/sandboxes/default/proxy/44772"}
+    "native": NativeApi,
+    "daytona": Daytona,
+    "e2b": E2b,
+    "opensandbox": OpenSandbox,
+    "jupyter": Jupyter,
+}
+PATHS = {
+    "native": "",
+    "daytona": "/daytona/toolbox/default",
+    "e2b": "",
+    "opensandbox": "/sandboxes/default/proxy/44772",
+}
 
 
 def on(gateway: Gateway, name: str) -> Protocol:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import resource
-import socket
 import statistics
 import subprocess
 import sys
@@ -15,7 +13,6 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +26,6 @@ SPECS = PREFIX / "share/jupyter/kernels"
 TOOLS = BUILD / "tests/bench"
 SDK_PYTHON = ROOT / "build" / "test-venv" / "bin" / "python"
 DEADLINE_S = 120
-
-PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 
 PLAIN = "print(1)"
 SCIENCE = "import numpy, pandas, matplotlib.pyplot\nprint(1)"
@@ -66,7 +61,9 @@ def many_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def until(what: str, probe: Callable[[], object], deadline_s: float = DEADLINE_S, every_s: float = 0.005) -> None:
+def until(
+    what: str, probe: Callable[[], object], deadline_s: float = DEADLINE_S, every_s: float = 0.005
+) -> None:
     """Poll until the probe is true; RuntimeError at the deadline."""
     end = time.monotonic() + deadline_s
     while not probe():
@@ -82,12 +79,21 @@ def spread(times: Iterable[float]) -> dict[str, float]:
     """{"n", "min_ms", "p50_ms", "p99_ms"} of times in ms."""
     took = sorted(times)
     n = len(took)
-    return {"n": n, "min_ms": took[0], "p50_ms": statistics.median(took), "p99_ms": took[min(n - 1, n * 99 // 100)]}
+    return {
+        "n": n,
+        "min_ms": took[0],
+        "p50_ms": statistics.median(took),
+        "p99_ms": took[min(n - 1, n * 99 // 100)],
+    }
 
 
 def middle(ones: list[dict[str, Any]]) -> dict[str, float]:
     """The median over rounds of each number."""
-    keys = [key for key, value in ones[0].items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    keys = [
+        key
+        for key, value in ones[0].items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    ]
     return {key: statistics.median(one[key] for one in ones) for key in keys}
 
 
@@ -98,16 +104,6 @@ def alternate(rows: dict[str, Callable[[], dict[str, Any]]], rounds: int) -> dic
         for name, measure in rows.items():
             seen[name].append(measure())
     return {name: middle(ones) for name, ones in seen.items()}
-
-
-def slope(points: list[tuple[float, float]]) -> float:
-    """Of the line that fits them best, in y per x; 0 where there is none."""
-    if len(points) < 2:
-        return 0.0
-    mean_x = statistics.fmean(x for x, _ in points)
-    mean_y = statistics.fmean(y for _, y in points)
-    spread_x = math.fsum((x - mean_x) ** 2 for x, _ in points)
-    return math.fsum((x - mean_x) * (y - mean_y) for x, y in points) / spread_x if spread_x else 0.0
 
 
 def run_json(*argv: object) -> dict[str, Any]:
@@ -193,60 +189,6 @@ class Process:
         return took
 
 
-# -- a kernel without a gateway ---------------------------------------------------------------
-
-
-class FloorKernel:
-    """A kernel of a kernelspec in the prefix, started without the gateway, by a connection file in folder."""
-
-    def __init__(self, folder: Path, name: str = "python3") -> None:
-        self.file = folder / "kernel.json"
-        spec = json.loads((SPECS / name / "kernel.json").read_text())
-        ours = spec.get("metadata", {}).get("kernelbridge", {})
-        self.sockets = [] if ours.get("transport") == "tcp" else [folder / f"k-{i + 1}" for i in range(len(PORTS))]
-        self.file.write_text(json.dumps({
-            "key": uuid.uuid4().hex, "signature_scheme": "hmac-sha256", "kernel_name": name,
-            **(ipc(folder) if self.sockets else loopback())}))
-        argv = [a.replace("{connection_file}", str(self.file)) for a in spec["argv"]]
-        env = os.environ | spec.get("env", {}) | {"JPY_PARENT_PID": str(os.getpid())}
-        self.process = subprocess.Popen(
-            argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def wait_bound(self) -> None:
-        """Until its sockets are there, where they have names: a client that connects before is told to try later."""
-        until("a kernel's sockets", lambda: all(s.exists() for s in self.sockets), every_s=0.001)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for path in self.sockets:
-            path.unlink(missing_ok=True)
-
-
-def ipc(folder: Path) -> dict[str, object]:
-    return {"transport": "ipc", "ip": str(folder / "k")} | {name: i + 1 for i, name in enumerate(PORTS)}
-
-
-def loopback() -> dict[str, object]:
-    """Five ports that nobody has just now."""
-    bound = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
-    ports = {name: s.getsockname()[1] for name, s in zip(PORTS, bound, strict=True)}
-    for s in bound:
-        s.close()
-    return {"transport": "tcp", "ip": "127.0.0.1"} | ports
-
-
-@contextlib.contextmanager
-def floor_kernel(bench: Bench) -> Iterator[FloorKernel]:
-    """One that runs, in a folder of its own."""
-    kernel = FloorKernel(Path(tempfile.mkdtemp(dir=bench.folder)))
-    try:
-        kernel.wait_bound()
-        yield kernel
-    finally:
-        kernel.stop()
-
-
 # -- a gateway --------------------------------------------------------------------------------
 
 MODES = {  # how a new context gets its kernel
@@ -256,6 +198,14 @@ MODES = {  # how a new context gets its kernel
 }
 
 
+def moving(kernels: dict[str, int]) -> bool:
+    return any(n for state, n in kernels.items() if "starting" in state or "stopping" in state)
+
+
+def ready(kernels: dict[str, int]) -> int:
+    return sum(n for state, n in kernels.items() if "ready" in state)
+
+
 class Gateway(Process):
     """The release binary on a free port, with a state directory of its own; its default kernel is ready."""
 
@@ -263,9 +213,18 @@ class Gateway(Process):
         state = tempfile.mkdtemp(prefix="state-", dir=folder)
         env = {k: v for k, v in os.environ.items() if not k.startswith("KERNELBRIDGE_")}
         self.process = subprocess.Popen(
-            [BUILD / "kernelbridge", "--listen=127.0.0.1:0", f"--state_dir={state}", f"--prefix={PREFIX}",
-             "--log_level=error", *options],
-            stdout=subprocess.PIPE, text=True, env=env)
+            [
+                BUILD / "kernelbridge",
+                "--listen=127.0.0.1:0",
+                f"--state_dir={state}",
+                f"--prefix={PREFIX}",
+                "--log_level=error",
+                *options,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
         super().__init__(self.process.pid)
         assert self.process.stdout
         url = self.process.stdout.readline().split("listening on ")[1].strip()
@@ -273,7 +232,7 @@ class Gateway(Process):
         self.url, self.port = f"http://{parts.netloc}", parts.port
         self.token = parse_qs(parts.query)["token"][0]
         until("a gateway that is ready", self._is_ready, every_s=0.05)
-        self._at_rest = self._kernels()
+        self._at_rest = ready(self._kernels())
 
     def _is_ready(self) -> bool:  # the default kernel starts on its own
         try:
@@ -285,8 +244,11 @@ class Gateway(Process):
     def call(self, method: str, path: str, body: dict | None = None) -> dict:
         """What the native API answers; urllib.error.HTTPError where it refuses."""
         request = urllib.request.Request(
-            self.url + path, None if body is None else json.dumps(body).encode(),
-            {"Authorization": f"Bearer {self.token}"}, method=method)
+            self.url + path,
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.token}"},
+            method=method,
+        )
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read() or b"{}")
 
@@ -295,27 +257,35 @@ class Gateway(Process):
 
     def _kernels(self) -> dict[str, int]:
         """How many kernels are in each state, those of the pool too."""
-        with urllib.request.urlopen(urllib.request.Request(
-                self.url + "/metrics", headers={"Authorization": f"Bearer {self.token}"})) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.url + "/metrics", headers={"Authorization": f"Bearer {self.token}"})
+        ) as answer:
             lines = answer.read().decode().splitlines()
-        return {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith("kernelbridge_kernels{")}
+        return {
+            line.split()[0]: int(line.split()[1])
+            for line in lines
+            if line.startswith("kernelbridge_kernels{")
+        }
 
     def rest(self, still_s: float = 1.5) -> None:
-        """Remember how many kernels it has once none has come or gone for so long: what settle() waits for."""
+        """Wait until no kernel has come or gone for so long, and remember how many are ready: see settle()."""
         since, seen = time.monotonic(), self._kernels()
         while time.monotonic() - since < still_s:
             time.sleep(0.05)
             now = self._kernels()
-            if now != seen or any(now[key] for key in now if "starting" in key or "stopping" in key):
+            if now != seen or moving(now):
                 since, seen = time.monotonic(), now
-        self._at_rest = seen
+        self._at_rest = ready(seen)
 
     def settle(self, deadline_s: float = 20) -> None:
-        """Wait until it has the kernels again that it had at rest: none is on its way, the pool is full."""
-        with contextlib.suppress(RuntimeError):  # a pool that has learned may hold more from now on
-            until("", lambda: self._kernels() == self._at_rest, deadline_s, every_s=0.01)
-            return
-        self.rest()
+        """Wait until no kernel is on its way or ending, and there are as many as at rest at least: the pool is full."""
+
+        def settled() -> bool:
+            now = self._kernels()
+            return not moving(now) and ready(now) >= self._at_rest
+
+        with contextlib.suppress(RuntimeError):
+            until("", settled, deadline_s, every_s=0.01)
 
     def kernels(self) -> set[int]:
         """Its processes: kernels, and what loads them."""

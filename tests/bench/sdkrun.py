@@ -3,8 +3,8 @@
   run     run `1` N times in one sandbox, after five runs to warm up
   create  N times a new sandbox, the first run in it, and the end of both
   alone   (opensandbox) `run` against a server that does nothing but answer: what the SDK itself takes
-Prints a JSON object: {NAME: {"n", "min_ms", "p50_ms", "p99_ms"}}; `to first output` is from the first call to the
-first run's end.
+Prints a JSON object: {NAME: {"n", "min_ms", "p50_ms", "p99_ms"}}; `both` is from the first call to the first
+run's end.
 """
 
 from __future__ import annotations
@@ -47,12 +47,14 @@ def repeated(call: Callable[[], object], n: int) -> dict[str, float]:
     return summary(took[WARM_UP:])
 
 
-def creates(create: Callable[[], Any], run: Callable[[Any], object], end: Callable[[Any], object], n: int) -> dict[str, dict]:
+def creates(
+    create: Callable[[], Any], run: Callable[[Any], object], end: Callable[[Any], object], n: int
+) -> dict[str, dict]:
     took: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(n):
         box = collected(create, took["create"])
         timed(lambda b=box: run(b), took["first run"])
-        took["to first output"].append(took["create"][-1] + took["first run"][-1])
+        took["both"].append(took["create"][-1] + took["first run"][-1])
         end(box)
     return {name: summary(times) for name, times in took.items()}
 

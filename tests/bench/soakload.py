@@ -19,7 +19,7 @@ from pathlib import Path
 from wsock import Native
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sdk"))
-import crowd  # noqa: E402
+import crowd
 
 OF_EACH_SDK = 2
 PAUSE_S = 0.25  # between what one client does

@@ -36,7 +36,11 @@ class Outcome:
         return self.value >= self.target.limit if self.target.at_least else self.value <= self.target.limit
 
     def measured(self) -> str:
-        return "not measured" if self.value is None else self.target.show.format(self.value) + unit(self.target.unit)
+        return (
+            "not measured"
+            if self.value is None
+            else self.target.show.format(self.value) + unit(self.target.unit)
+        )
 
     def verdict(self) -> str:
         """Whether it is met, and by how much of what is wanted."""
@@ -69,31 +73,110 @@ def worst(rows: dict[str, dict], key: str) -> float:
 TARGETS = (
     Target("run `1`, warm connection, p50 over the floor", 0.15, "ms", over_floor("warm")),
     Target("run `1` with a new WebSocket per run, p50 over the floor", 0.4, "ms", over_floor("per run")),
-    Target("new Python context from the pool to first output, p50", 10, "ms", lambda s: s["creation"]["plain"]["pool"]["p50_ms"]),
+    Target(
+        "new Python context from the pool to first output, p50",
+        10,
+        "ms",
+        lambda s: s["creation"]["plain"]["pool"]["p50_ms"],
+    ),
     Target("the same, p99", 25, "ms", lambda s: s["creation"]["plain"]["pool"]["p99_ms"]),
     Target("the same, pool empty, p50", 65, "ms", lambda s: s["creation"]["plain"]["fork"]["p50_ms"]),
-    Target("with numpy, pandas and pyplot imported by the first cell, pool empty, p50", 75, "ms",
-           lambda s: s["creation"]["science"]["fork"]["p50_ms"]),
+    Target(
+        "with numpy, pandas and pyplot imported by the first cell, pool empty, p50",
+        75,
+        "ms",
+        lambda s: s["creation"]["science"]["fork"]["p50_ms"],
+    ),
     Target("first output of `print` in a long cell, p50", 20, "ms", lambda s: s["first"]["native"]["p50_ms"]),
-    Target("1e6 lines, times the raw client's time", 1.05, "", lambda s: s["flood"]["cases"]["lines"]["native"]["p50_x_raw"]),
-    Target("ways on which 1e6 lines lost any", 0, "", lambda s: lost(s["flood"]["cases"]["lines"]), show="{:.0f}"),
-    Target("ways on which 20,000 flushed prints lost any", 0, "", lambda s: lost(s["flood"]["cases"]["flushed"]), show="{:.0f}"),
-    Target("ways on which 1e6 lines to a reader that stalls lost any", 0, "", lambda s: lost(s["flood"]["stalled"]),
-           show="{:.0f}"),
-    Target("... and the gateway's growth meanwhile, at most", 32, "MiB", lambda s: worst(s["flood"]["stalled"], "growth_mib"),
-           show="{:.1f}"),
-    Target("ways on which 100 MB in one write lost any", 0, "", lambda s: lost(s["flood"]["write"]), show="{:.0f}"),
-    Target("... and its largest frame", 1, "MiB", lambda s: worst(s["flood"]["write"], "largest") / (1 << 20), show="{:.3f}"),
-    Target("... and the gateway's growth meanwhile, at most", 256, "MiB", lambda s: worst(s["flood"]["write"], "growth_mib"),
-           show="{:.0f}"),
-    Target("plain contexts per GiB", 55, "", lambda s: s["memory"]["plain"]["fork"]["contexts_per_gib"], True, "{:.0f}"),
-    Target("contexts with numpy, pandas and pyplot per GiB", 38, "", lambda s: s["memory"]["science"]["fork"]["contexts_per_gib"],
-           True, "{:.0f}"),
-    Target("gateway memory with 500 contexts", 100, "MiB", lambda s: s["contexts"]["levels"]["500"]["gateway_mib"], show="{:.0f}"),
+    Target(
+        "1e6 lines, times the raw client's time",
+        1.05,
+        "",
+        lambda s: s["flood"]["cases"]["lines"]["native"]["p50_x_raw"],
+    ),
+    Target(
+        "1e6 lines: ways that lost output", 0, "", lambda s: lost(s["flood"]["cases"]["lines"]), show="{:.0f}"
+    ),
+    Target(
+        "20,000 flushed prints: ways that lost output",
+        0,
+        "",
+        lambda s: lost(s["flood"]["cases"]["flushed"]),
+        show="{:.0f}",
+    ),
+    Target(
+        "1e6 lines to a reader that stalls: ways that lost output",
+        0,
+        "",
+        lambda s: lost(s["flood"]["stalled"]),
+        show="{:.0f}",
+    ),
+    Target(
+        "1e6 lines to a reader that stalls: the gateway's growth, at most",
+        32,
+        "MiB",
+        lambda s: worst(s["flood"]["stalled"], "growth_mib"),
+        show="{:.1f}",
+    ),
+    Target(
+        "100 MB in one write: ways that lost output",
+        0,
+        "",
+        lambda s: lost(s["flood"]["write"]),
+        show="{:.0f}",
+    ),
+    Target(
+        "100 MB in one write: largest frame",
+        1,
+        "MiB",
+        lambda s: worst(s["flood"]["write"], "largest") / (1 << 20),
+        show="{:.3f}",
+    ),
+    Target(
+        "100 MB in one write: the gateway's growth, at most",
+        256,
+        "MiB",
+        lambda s: worst(s["flood"]["write"], "growth_mib"),
+        show="{:.0f}",
+    ),
+    Target(
+        "plain contexts per GiB",
+        55,
+        "",
+        lambda s: s["memory"]["plain"]["fork"]["contexts_per_gib"],
+        True,
+        "{:.0f}",
+    ),
+    Target(
+        "contexts with numpy, pandas and pyplot per GiB",
+        38,
+        "",
+        lambda s: s["memory"]["science"]["fork"]["contexts_per_gib"],
+        True,
+        "{:.0f}",
+    ),
+    Target(
+        "gateway memory with 500 contexts",
+        100,
+        "MiB",
+        lambda s: s["contexts"]["levels"]["500"]["gateway_mib"],
+        show="{:.0f}",
+    ),
     Target("gateway CPU per execution", 0.15, "ms", lambda s: s["cost"]["native"]["all_ms"], show="{:.3f}"),
-    Target("the same with 500 contexts", 0.15, "ms", lambda s: s["contexts"]["levels"]["500"]["cpu_ms"], show="{:.3f}"),
-    Target("SDK set-up (OpenSandbox CodeInterpreter.create), p50", 30, "ms",
-           lambda s: s["creation"]["sdks"]["opensandbox"]["CodeInterpreter.create"]["p50_ms"], show="{:.1f}"),
+    Target(
+        "the same with 500 contexts",
+        0.15,
+        "ms",
+        lambda s: s["contexts"]["levels"]["500"]["cpu_ms"],
+        show="{:.3f}",
+    ),
+    Target(
+        "SDK set-up (OpenSandbox CodeInterpreter.create), p50",
+        30,
+        "ms",
+        lambda s: s["creation"]["sdks"]["opensandbox"]["CodeInterpreter.create"]["p50_ms"],
+        show="{:.1f}",
+    ),
 )
 
 

@@ -34,7 +34,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rig import PLAIN, TOOLS, Bench, FloorKernel, Gateway, floor_kernel, gateway, run_json
+from barekernel import FloorKernel, floor_kernel
+from rig import PLAIN, TOOLS, Bench, Gateway, gateway, run_json
 
 WAYS = ("zmq", "wire", "native", "e2b", "daytona", "opensandbox")
 STALL_MS = 3000
@@ -64,15 +65,34 @@ def cases() -> dict[str, Case]:
     numbers = "".join(map(str, range(8000)))
     show = "from IPython.display import display\n"
     return {
-        "result": Case(FORGET + '"x" * 20_000_000', "text/plain", f"'{text}'", 1, {"e2b": ("text", text), "daytona": None, "opensandbox": None}),
+        "result": Case(
+            FORGET + '"x" * 20_000_000',
+            "text/plain",
+            f"'{text}'",
+            1,
+            {"e2b": ("text", text), "daytona": None, "opensandbox": None},
+        ),
         "image": Case(
             f"{show}import base64\n"
             f"display({{'image/png': base64.b64encode(bytes(range(256)) * {3 * count}).decode()}}, raw=True)",
-            "image/png", image, 1, {"e2b": ("png", image), "daytona": None, "opensandbox": None}),
-        "displays": Case(f"{show}for i in range(8000): display(i)", "text/plain", numbers, 8000,
-                         {"e2b": ("text", numbers), "daytona": None, "opensandbox": ("text", numbers)}),
-        "lines": Case("for i in range(1_000_000): print(i)", "text", "".join(f"{i}\\n" for i in range(1_000_000))),
-        "flushed": Case("for i in range(20_000): print(i, flush=True)", "text", "".join(f"{i}\\n" for i in range(20_000))),
+            "image/png",
+            image,
+            1,
+            {"e2b": ("png", image), "daytona": None, "opensandbox": None},
+        ),
+        "displays": Case(
+            f"{show}for i in range(8000): display(i)",
+            "text/plain",
+            numbers,
+            8000,
+            {"e2b": ("text", numbers), "daytona": None, "opensandbox": ("text", numbers)},
+        ),
+        "lines": Case(
+            "for i in range(1_000_000): print(i)", "text", "".join(f"{i}\\n" for i in range(1_000_000))
+        ),
+        "flushed": Case(
+            "for i in range(20_000): print(i, flush=True)", "text", "".join(f"{i}\\n" for i in range(20_000))
+        ),
         "write": Case("print('x' * 99_999_999)", "text", "x" * 99_999_999 + "\\n"),
     }
 
@@ -111,7 +131,10 @@ def compare(place: Place, wanted: dict[str, Case], ways: list[str], rounds: int,
                 one = place.measure(case, way)
                 if one is not None and n >= warm_up:
                     seen[name].setdefault(way, []).append(one)
-    return {name: {way: summary(ones, of.get("zmq"), of.get("wire")) for way, ones in of.items()} for name, of in seen.items()}
+    return {
+        name: {way: summary(ones, of.get("zmq"), of.get("wire")) for way, ones in of.items()}
+        for name, of in seen.items()
+    }
 
 
 def summary(ones: list[dict], floor: list[dict] | None, raw: list[dict] | None) -> dict:
@@ -138,14 +161,22 @@ def growth(bench: Bench, case: Case, way: str, stall_ms: int) -> dict:
         before = through.rss_kib()
         one = place.measure(case, way, stall_ms)
         assert one is not None
-        return one | {"growth_mib": (through.peak_kib() - before) / 1024, "arrived": one["total"] / one["want"]}
+        return one | {
+            "growth_mib": (through.peak_kib() - before) / 1024,
+            "arrived": one["total"] / one["want"],
+        }
 
 
 def measure(bench: Bench) -> dict:
     """{"cases": {case: {way: ...}}, "stalled": {way: ...}, "write": {way: ...}}, see compare() and growth()."""
     every = cases()
     ways = ["wire", "native"] if bench.quick else ["wire", "native", "e2b", "daytona"]
-    rounds = {"lines": bench.pick(3, 2), "flushed": bench.pick(3, 2), "displays": bench.pick(5, 2), "write": bench.pick(5, 2)}
+    rounds = {
+        "lines": bench.pick(3, 2),
+        "flushed": bench.pick(3, 2),
+        "displays": bench.pick(5, 2),
+        "write": bench.pick(5, 2),
+    }
     with gateway(bench) as through, floor_kernel(bench) as floor:
         place = Place(bench.folder, through, floor)
         compare(place, {"displays": every["displays"]}, ways, 0)
@@ -159,12 +190,18 @@ def measure(bench: Bench) -> dict:
 
 
 def show(report: dict) -> None:
-    print(f"{'case':10} {'way':8} {'min ms':>9} {'p50 ms':>9} {'x floor':>8} {'p50 x raw':>9} {'messages':>9}  all there")
+    print(
+        f"{'case':10} {'way':8} {'min ms':>9} {'p50 ms':>9} {'x floor':>8} {'p50 x raw':>9} {'messages':>9}  all there"
+    )
     for name, ways in report["cases"].items():
         for way, row in ways.items():
-            print(f"{name:10} {way:8} {row['min_ms']:9.1f} {row['p50_ms']:9.1f} {row['x_floor'] or float('nan'):8.2f} "
-                  f"{row['p50_x_raw'] or float('nan'):9.2f} {row['messages']:9}  {'yes' if row['complete'] else 'NO'}")
-    print(f"gateway memory: {report['peak_kib'] / 1024:.0f} MiB at the peak, {report['rss_kib'] / 1024:.0f} MiB at the end")
+            print(
+                f"{name:10} {way:8} {row['min_ms']:9.1f} {row['p50_ms']:9.1f} {row['x_floor'] or float('nan'):8.2f} "
+                f"{row['p50_x_raw'] or float('nan'):9.2f} {row['messages']:9}  {'yes' if row['complete'] else 'NO'}"
+            )
+    print(
+        f"gateway memory: {report['peak_kib'] / 1024:.0f} MiB at the peak, {report['rss_kib'] / 1024:.0f} MiB at the end"
+    )
 
 
 def main() -> int:

@@ -20,19 +20,27 @@ class Closed(Exception):
 
 
 class WebSocket:
-    """Connected when it is made."""
+    """Connected when it is made. TimeoutError where nothing comes for `silence_s`."""
 
-    def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, url: str, headers: dict[str, str] | None = None, silence_s: float = 120) -> None:
         parts = urlsplit(url)
         assert parts.hostname
-        self.socket = socket.create_connection((parts.hostname, parts.port or 80), 120)
+        self.silence_s = silence_s
+        self.socket = socket.create_connection((parts.hostname, parts.port or 80), silence_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         lines = [
-            f"GET {path} HTTP/1.1", f"Host: {parts.netloc}", "Upgrade: websocket", "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", "Sec-WebSocket-Version: 13",
-            *(f"{name}: {value}" for name, value in (headers or {}).items()), "", ""]
+            f"GET {path} HTTP/1.1",
+            f"Host: {parts.netloc}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+            "Sec-WebSocket-Version: 13",
+            *(f"{name}: {value}" for name, value in (headers or {}).items()),
+            "",
+            "",
+        ]
         self.socket.sendall("\r\n".join(lines).encode())
         while b"\r\n\r\n" not in self.buffer:
             self._receive()
@@ -59,13 +67,19 @@ class WebSocket:
         data = text.encode()
         n = len(data)
         head = bytes([0x80 | opcode])
-        head += bytes([0x80 | n]) if n < 126 else struct.pack("!BH", 0xFE, n) if n < 65536 else struct.pack("!BQ", 0xFF, n)
+        head += (
+            bytes([0x80 | n])
+            if n < 126
+            else struct.pack("!BH", 0xFE, n)
+            if n < 65536
+            else struct.pack("!BQ", 0xFF, n)
+        )
         self.socket.sendall(head + bytes(4) + data)
 
     def receive(self) -> bytes:
         """The next message; Closed at a close frame. Pings are answered on the way."""
-        message = b""
-        while True:
+        message, since = b"", time.monotonic()
+        while time.monotonic() - since < self.silence_s:  # pings are no news
             final, opcode, data = self._frame()
             if opcode == CLOSE:
                 raise Closed(data[2:].decode(errors="replace"))
@@ -75,6 +89,7 @@ class WebSocket:
                 message += data
                 if final:
                     return message
+        raise TimeoutError("nothing but pings")
 
     def _frame(self) -> tuple[bool, int, bytes]:
         self._need(2)
