@@ -132,6 +132,18 @@ print(before == after)
     assert [e["msg_type"] for e in run.events] == ["status", "execute_input", "stream", "status"]
 
 
+def test_input_transformers_see_each_cell_once(make_kernel):
+    kernel = make_kernel()
+    transformers = "get_ipython().input_transformers_cleanup"
+    kernel.run(f"seen = []\n{transformers}.append(lambda lines: (seen.append(lines), lines)[1])")
+    assert kernel.run("seen").result == "[['seen\\n']]"
+    kernel.run(f"{transformers}[0] = lambda lines: [line.replace('one', '1') for line in lines]")
+    assert kernel.run("one").result == "1"
+    assert kernel.run("await __import__('asyncio').sleep(0, one)").result == "1"
+    kernel.run(f"text = 'o' + 'ne'; a = get_ipython().transform_cell(text); {transformers}.clear()")
+    assert kernel.run("a, get_ipython().transform_cell(text)").result == "('1\\n', 'one\\n')"
+
+
 def test_silent_runs_do_not_count(kernel):
     count = kernel.run("0").reply["execution_count"]
     kernel.run("0", silent=True)

@@ -1,14 +1,16 @@
 """One execution in the kernel: its variables and directory, its interrupt, its end."""
 
 import asyncio
+import functools
 import os
 import signal
 import sys
 import threading
 from contextlib import contextmanager
-from functools import partial
 
+from ipykernel import ipkernel
 from ipykernel.ipkernel import IPythonKernel as StockKernel
+from jupyter_client.session import DELIM
 from traitlets import Float, Type
 
 from . import assign, directory, environ, plaintb, request, warm
@@ -17,6 +19,10 @@ from .compiler import Compiler
 from .pictures import Pictures
 from .shell import ZMQInteractiveShell
 from .streams import Stream
+
+_accepts = functools.cache(lambda function, names: _uncached_accepts(function, names))
+_uncached_accepts = ipkernel._accepts_parameters  # takes longer than to run the cell `1`
+ipkernel._accepts_parameters = lambda function, names: _accepts(function, tuple(names))
 
 _SETTLE = 0.02  # seconds after kernel_info_reply: who waits for the kernel has sent a request by then
 
@@ -49,7 +55,7 @@ class IPythonKernel(StockKernel):
     def __init__(self, **kwargs):
         with self.hidden_debugger():
             super().__init__(**kwargs)
-        self.shell_handlers[assign.REQUEST] = partial(assign.answer, self)
+        self.shell_handlers[assign.REQUEST] = functools.partial(assign.answer, self)
         for stream in (sys.stdout, sys.stderr):
             stream.flush_interval = self.flush_interval
         self._stdio = CStdio()
@@ -67,6 +73,15 @@ class IPythonKernel(StockKernel):
 
     def post_handler_hook(self):
         pass
+
+    async def shell_channel_thread_main(self, msg):
+        """As ipykernel's; but a message is not checked and parsed to find that it names no subshell: the
+        main thread does that anyway."""
+        if _names_subshell(msg):
+            return await super().shell_channel_thread_main(msg)
+        async with self.shell_channel_thread.asyncio_lock:
+            manager = self.shell_channel_thread.manager
+            manager.get_shell_channel_to_subshell_socket(None).send_multipart(msg, copy=False)
 
     async def kernel_info_request(self, *args):
         await super().kernel_info_request(*args)
@@ -108,13 +123,14 @@ class IPythonKernel(StockKernel):
         self.iopub_thread.sync()
         return reply
 
-    async def _run(self, *args, **kwargs):
+    async def _run(self, code, *args, **kwargs):
+        self.shell.about_to_run = [code, None]
         try:
             try:
                 _on_sigint(signal.default_int_handler)
                 if self._interrupted:
                     raise KeyboardInterrupt
-                return await super().do_execute(*args, **kwargs)
+                return await super().do_execute(code, *args, **kwargs)
             finally:
                 _on_sigint(signal.SIG_IGN)
         except (Exception, KeyboardInterrupt):  # an interrupt just before or after the code
@@ -193,6 +209,15 @@ class IPythonKernel(StockKernel):
         if not self._allow_stdin and not self._stdin_denied:
             raise EOFError("EOF when reading a line")
         return super().getpass(*args, **kwargs)
+
+
+def _names_subshell(frames) -> bool:
+    """False if the message, which may be malformed, certainly goes to the main shell."""
+    for at, frame in enumerate(frames):
+        if frame.bytes == DELIM and len(frames) >= at + 6:
+            header = frames[at + 2].bytes
+            return any(word in header for word in (b"subshell_id", b"comm_", b"\\"))
+    return True
 
 
 def _on_sigint(handler):

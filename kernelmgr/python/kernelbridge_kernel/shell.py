@@ -89,11 +89,22 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
 
     interrupted = False  # the running top-level await was cancelled by SIGINT
 
+    about_to_run: list | None = None  # [a cell, its transformed form once there is one]
+
+    def transform_cell(self, raw_cell):
+        """ipykernel asks twice for each cell, and runs nothing in between: it is done once."""
+        cell = self.about_to_run
+        if cell is None or cell[0] is not raw_cell:
+            return super().transform_cell(raw_cell)
+        if cell[1] is None:
+            cell[1] = super().transform_cell(raw_cell)
+        return cell[1]
+
     def run_cell(self, *args, **kwargs):
         return self._presentable(super().run_cell(*args, **kwargs))
 
     async def run_cell_async(self, *args, **kwargs):
-        self.interrupted = False
+        self.interrupted, self.about_to_run = False, None
         return self._presentable(await super().run_cell_async(*args, **kwargs))
 
     def _presentable(self, result):
