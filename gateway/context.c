@@ -271,6 +271,7 @@ ctx_new(struct gw_sandbox *sb, const char *language, const char *cwd, const json
 	list_init(&c->waits);
 	loop_task_init(&c->next, sb->core->lp, on_next, c);
 	list_add_before(&sb->contexts, &c->node);
+	table_add(&sb->core->contexts, &c->by_id, c->id.id);
 	gw_metric[GW_M_CONTEXTS]++;
 	return c;
 }
@@ -344,17 +345,29 @@ gw_ctx_default(struct gw_sandbox *sb, const char *language, struct gw_ctx **ret,
 	return rc;
 }
 
+static struct gw_ctx *
+find_by_id(const struct gw_core *core, const char *id)
+{
+	struct table_node *node = table_find(&core->contexts, id);
+
+	return node != NULL ? list_entry(node, struct gw_ctx, by_id) : NULL;
+}
+
 struct gw_ctx *
 gw_ctx_find(struct gw_sandbox *sb, const char *id)
 {
 	struct list *it;
 	struct list *tmp;
 
+	if (strcmp(id, "default") != 0) {
+		struct gw_ctx *c = find_by_id(sb->core, id);
+
+		return c != NULL && c->sandbox == sb ? c : NULL;
+	}
 	list_each (it, tmp, &sb->contexts) {
 		struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
-		if (strcmp(c->id.id, id) == 0 ||
-		    (strcmp(id, "default") == 0 && is_very_default(c)))
+		if (is_very_default(c))
 			return c;
 	}
 	return NULL;
@@ -367,6 +380,8 @@ gw_ctx_find_any(struct gw_core *core, const char *id)
 	struct list *it;
 	struct list *tmp;
 
+	if (strcmp(id, "default") != 0)
+		return find_by_id(core, id);
 	list_each (it, tmp, &core->sandboxes) {
 		c = gw_ctx_find(list_entry(it, struct gw_sandbox, node), id);
 		if (c != NULL)
@@ -385,6 +400,7 @@ gw_ctx_free(struct gw_ctx *c, const char *why)
 	tell_waits(c, -EIO, why);
 	loop_task_cancel(&c->next);
 	list_del(&c->node);
+	table_del(&c->core->contexts, &c->by_id);
 	gw_metric[GW_M_CONTEXTS]--;
 	log_info(&c->id, "context gone why=%s kernels=%u", why, c->starts);
 	mem_free(c->language);

@@ -15,6 +15,7 @@
 #include "wire/base/list.h"
 #include "wire/base/log.h"
 #include "wire/base/loop.h"
+#include "wire/base/table.h"
 
 struct err;
 struct gw_core;
@@ -38,7 +39,8 @@ struct gw_ctx_wait {
 
 /* Open to core files only; dialects use the functions. */
 struct gw_ctx {
-	struct list node; /* in its sandbox */
+	struct list node;        /* in its sandbox */
+	struct table_node by_id; /* in the core */
 	struct gw_core *core;
 	struct gw_sandbox *sandbox;
 	struct gw_seat *seat;  /* its kernel; NULL: none runs */

@@ -337,6 +337,9 @@ gw_core_free(struct gw_core *core)
 	km_spec_path_free(core->specs);
 	gw_languages_free(core->languages);
 	gw_rundir_free(core->rundir);
+	table_fini(&core->sandbox_ids);
+	table_fini(&core->sandbox_names);
+	table_fini(&core->contexts);
 	mem_free(core);
 }
 

@@ -11,6 +11,7 @@
 #include "gateway/config.h"
 #include "wire/base/list.h"
 #include "wire/base/loop.h"
+#include "wire/base/table.h"
 
 struct buf;
 struct err;
@@ -37,7 +38,9 @@ struct gw_core {
 	struct km_launcher *local, *zygote; /* zygote: NULL if not configured */
 	struct gw_rundir *rundir;
 	struct list sandboxes;
-	struct list kept;  /* gw_exec: done, oldest first */
+	struct table sandbox_ids, sandbox_names; /* gw_sandbox */
+	struct table contexts;                   /* gw_ctx of all sandboxes, by id */
+	struct list kept;                        /* gw_exec: done, oldest first */
 	struct list seats; /* kernels that wait, or are on their way out, included */
 	struct gw_pool *pool;
 	size_t kept_n;

@@ -150,6 +150,8 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 	list_init(&sb->contexts);
 	list_init(&sb->commands);
 	list_add_before(&core->sandboxes, &sb->node);
+	table_add(&core->sandbox_ids, &sb->by_id, sb->id.id);
+	table_add(&core->sandbox_names, &sb->by_name, sb->name);
 	gw_metric[GW_M_SANDBOXES]++;
 	gw_sandbox_set_timeout(sb, rq->timeout_ms);
 	log_info(&sb->id, "sandbox made timeout_ms=%llu", (unsigned long long)rq->timeout_ms);
@@ -185,16 +187,12 @@ gw_sandbox_vars(const struct gw_sandbox *sb)
 struct gw_sandbox *
 gw_sandbox_find(struct gw_core *core, const char *id_or_name)
 {
-	struct list *it;
-	struct list *tmp;
+	struct table_node *node = table_find(&core->sandbox_ids, id_or_name);
 
-	list_each (it, tmp, &core->sandboxes) {
-		struct gw_sandbox *sb = list_entry(it, struct gw_sandbox, node);
-
-		if (strcmp(sb->id.id, id_or_name) == 0 || strcmp(sb->name, id_or_name) == 0)
-			return sb;
-	}
-	return NULL;
+	if (node != NULL)
+		return list_entry(node, struct gw_sandbox, by_id);
+	node = table_find(&core->sandbox_names, id_or_name);
+	return node != NULL ? list_entry(node, struct gw_sandbox, by_name) : NULL;
 }
 
 static void
@@ -287,6 +285,8 @@ gw_sandbox_free(struct gw_sandbox *sb, const char *why)
 	stop_clock(sb);
 	end_all(sb, why);
 	list_del(&sb->node);
+	table_del(&sb->core->sandbox_ids, &sb->by_id);
+	table_del(&sb->core->sandbox_names, &sb->by_name);
 	gw_metric[GW_M_SANDBOXES]--;
 	log_info(&sb->id, "sandbox gone why=%s", why);
 	json_decref(sb->env);

@@ -11,6 +11,7 @@
 
 #include "wire/base/list.h"
 #include "wire/base/log.h"
+#include "wire/base/table.h"
 
 struct err;
 struct gw_core;
@@ -32,7 +33,8 @@ struct gw_home *gw_home_hold(struct gw_home *h);
 void gw_home_release(struct gw_home *h);
 
 struct gw_sandbox {
-	struct list node; /* in the core */
+	struct list node;                 /* in the core */
+	struct table_node by_id, by_name; /* likewise */
 	struct gw_core *core;
 	struct log_id id;
 	char *name;
