@@ -225,8 +225,8 @@ def measure_one(bench: Bench, connect: Callable[[], Protocol], server: Process |
     if server is not None:
         attempt("memory", lambda client: memory(server, client))
     flood("lines", "print(i)", LINES)
-    flood("flushed", "print(i, flush=True)", FLUSHED)
     if not bench.quick:
+        flood("flushed", "print(i, flush=True)", FLUSHED)
         flood("stalled", "print(i)", STALLED, STALL_S)
     return report
 
@@ -251,7 +251,7 @@ def measure(bench: Bench) -> dict[str, dict]:
     for protocol in dict.fromkeys(["native", *given]):
         with gateway(bench) as running:
             add(f"kernelbridge, {protocol}", protocol, partial(on, running, protocol), running)
-    for name in JupyterServer.COMMANDS:
+    for name in list(JupyterServer.COMMANDS)[: bench.pick(2, 1)]:
         with jupyter(bench, name) as server:
             add(name, "jupyter", partial(Jupyter, server.url, server.token), server)
     for protocol, url, token in bench.peers:

@@ -14,7 +14,7 @@ from typing import Any
 from rig import Gateway, spread, wsrun
 from wsock import Closed, Native, WebSocket
 
-SILENCE_S = 30  # a server that says nothing for so long has lost the end of a run
+SILENCE_S = 15  # a server that says nothing for so long has lost the end of a run
 
 
 class Protocol(ABC):

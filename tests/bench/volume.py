@@ -174,7 +174,7 @@ def measure(bench: Bench) -> dict:
     rounds = {
         "lines": bench.pick(3, 2),
         "flushed": bench.pick(3, 2),
-        "displays": bench.pick(5, 2),
+        "displays": bench.pick(5, 1),
         "write": bench.pick(5, 2),
     }
     with gateway(bench) as through, floor_kernel(bench) as floor:
