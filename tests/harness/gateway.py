@@ -251,7 +251,9 @@ class Gateway:
             before = self.metrics()
             value = look()
             after = self.metrics()
-            moving = [name for name in MOVING if before[f"kernelbridge_{name}"] != after[f"kernelbridge_{name}"]]
+            moving = [
+                name for name in MOVING if before[f"kernelbridge_{name}"] != after[f"kernelbridge_{name}"]
+            ]
             if moving or after['kernelbridge_kernels{state="starting"}']:
                 return False
             ahead = Ahead(int(after["kernelbridge_pool_kernels"]), int(after["kernelbridge_zygotes"]))

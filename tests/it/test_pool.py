@@ -79,8 +79,10 @@ def test_where_it_is_and_what_it_has(full: Gateway, tmp_path: Path) -> None:
         "    *subprocess.run(['sh', '-c', sh], capture_output=True, text=True).stdout.splitlines(),\n"
         "    libc.getenv(b'OWN').decode()]))"
     )
-    _, made = full.json("POST", "/v1/native/sandboxes", {"name": "pooled", "envs": {"BOX": "box", "OWN": "box"}})
-    own = "it's \"q\" $HOME\t\N{SNOWMAN}"
+    _, made = full.json(
+        "POST", "/v1/native/sandboxes", {"name": "pooled", "envs": {"BOX": "box", "OWN": "box"}}
+    )
+    own = 'it\'s "q" $HOME\t\N{SNOWMAN}'
     before, pids = hits(full), waiting(full)
     with Native(full) as native:
         context = native.context(sandbox="pooled", cwd=str(tmp_path), envs={"OWN": own})
@@ -348,7 +350,9 @@ def test_a_kernelspec_that_stops_working(make_gateway: Callable[..., Gateway], t
 def test_what_a_pool_holds_is_found(full: Gateway) -> None:
     """That `atrest` still sees a leak: a process, a file, a context more than there was."""
     before = atrest.holds(full)
-    pid = int(wait_run(full, "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, end='')")["stdout"])
+    pid = int(
+        wait_run(full, "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, end='')")["stdout"]
+    )
     assert atrest.holds(full)["processes"] == before["processes"] + 1
     kill(pid)
     wait_run(full, f"import os; os.waitpid({pid}, 0)")
