@@ -1,9 +1,9 @@
-/* wire/client_route.c - see wire/client_impl.h: what a kernel says, to the request that it answers.
+/* wire/client_route.c - see wire/client_impl.h: what a kernel says, to the request it answers.
  *
- * A request on shell is complete when its idle is here as well, which most kernels publish after the
- * reply.  So nobody is woken for the reply: shell is looked at when an idle comes, which saves a
- * third of the turns that a short run takes.  A kernel whose replies come later than that is told
- * by its first ones, and a timer looks after replies whose idle was dropped.
+ * A request on shell is complete when its idle is here as well, which most kernels publish after
+ * the reply.  So nobody is woken for the reply: shell is looked at when an idle comes, which saves
+ * a short run one of four turns.  A kernel whose replies come later than that is told by its first
+ * ones, and a timer looks after replies whose idle was dropped.
  */
 #include <errno.h>
 #include <string.h>

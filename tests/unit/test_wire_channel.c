@@ -26,6 +26,7 @@
 #define FLOOD        5000
 #define PER_TURN     64
 #define FRAMES_LIMIT 65536
+#define FRAME_MAX    ((size_t)8 << 20)
 
 struct world {
 	struct loop *lp;
@@ -106,7 +107,8 @@ open_channel(enum wire_channel_kind kind, int hwm, wire_channel_fn *fn)
 	struct wire_channel_conf conf = {.kind = kind,
 	                                 .endpoint = w->endpoint,
 	                                 .identity = kind == WIRE_IOPUB ? NULL : "me",
-	                                 .iopub_hwm = hwm};
+	                                 .iopub_hwm = hwm,
+	                                 .frame_max_bytes = FRAME_MAX};
 
 	w->ch = wire_channel_new(w->lp, &conf, fn, w);
 	assert_non_null(w->ch);
@@ -474,6 +476,41 @@ freed_inside_its_callback(void **state)
 }
 
 static void
+look_for_cut(void *arg)
+{
+	(void)arg;
+	if (wire_channel_is_cut(w->ch))
+		loop_stop(w->lp);
+	else
+		loop_task_post(&w->each_turn);
+}
+
+/* A frame over the ceiling ends the connection, which ZMQ does not tell; one at it does not. */
+static void
+too_long_a_frame_cuts(void **state)
+{
+	(void)state;
+	char *text = calloc(1, FRAME_MAX + 1);
+
+	assert_non_null(text);
+	bind_peer(ZMQ_XPUB);
+	open_channel(WIRE_IOPUB, 0, count);
+	assert_false(wire_channel_is_cut(w->ch)); /* nothing has come yet */
+	await_subscription();
+	assert_int_equal(zmq_send(w->peer, text, FRAME_MAX, 0), FRAME_MAX);
+	run_until(1);
+	assert_false(wire_channel_is_cut(w->ch));
+	loop_task_init(&w->each_turn, w->lp, look_for_cut, NULL);
+	loop_task_post(&w->each_turn);
+	assert_int_equal(zmq_send(w->peer, text, FRAME_MAX + 1, 0), FRAME_MAX + 1);
+	w->want = -1;
+	loop_run(w->lp);
+	assert_true(wire_channel_is_cut(w->ch));
+	assert_int_equal(w->got, 1);
+	free(text);
+}
+
+static void
 too_many_frames_come_as_none(void **state)
 {
 	(void)state;
@@ -554,6 +591,7 @@ main(void)
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(freed_inside_its_callback, setup, teardown),
 	    cmocka_unit_test_setup_teardown(too_many_frames_come_as_none, setup, teardown),
+	    cmocka_unit_test_setup_teardown(too_long_a_frame_cuts, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_endpoint_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(sockets_run_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(descriptors_run_out, setup, teardown),

@@ -26,7 +26,6 @@
 #define DEADLINE_MS 20000
 #define FRAMES_MAX  12
 #define FRAME_BYTES 4096
-#define LONGEST     65536
 #define TRACE_MAX   256
 
 struct world {
@@ -100,14 +99,7 @@ on_done(void *arg, int status)
 	trace("done", text);
 }
 
-static void
-on_cut(void *arg)
-{
-	assert_ptr_equal(arg, w);
-	trace("cut", "");
-}
-
-static const struct wire_client_ops client_ops = {.stray = on_stray, .cut = on_cut};
+static const struct wire_client_ops client_ops = {.stray = on_stray};
 static const struct wire_req_ops req_ops = {
     .message = on_message, .reply = on_reply, .done = on_done};
 
@@ -246,8 +238,7 @@ kernel_reply(void)
 static int
 setup(void **state)
 {
-	static const struct wire_client_conf conf = {.kernel_waits = true,
-	                                             .frame_max_bytes = LONGEST};
+	static const struct wire_client_conf conf = {.kernel_waits = true};
 	static struct world world;
 	const char *key;
 	char topic[4];
@@ -850,35 +841,6 @@ client_freed_with_requests(void **state)
 	wire_client_free(NULL);
 }
 
-/* Nothing more comes over a connection that a message was too long for, also when a good one came
- * at the same time: that is told, whichever it was. */
-static void
-too_long_is_told(void **state)
-{
-	(void)state;
-	static char text[2 * LONGEST];
-	const enum wire_channel_kind kinds[] = {WIRE_SHELL, WIRE_IOPUB};
-
-	memset(text, 'x', sizeof(text) - 1);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (i > 0) {
-			assert_int_equal(teardown(state), 0);
-			assert_int_equal(setup(state), 0);
-		}
-		execute();
-		kernel_status("busy");
-		kernel_reply();
-		kernel_status("idle");
-		run_until("done:0");
-		w->trace[0] = '\0';
-		execute();
-		kernel_status("busy");
-		kernel_send(kinds[i], "stream", w->parent, json_pack("{s:s}", "text", text));
-		run_until("cut:");
-		assert_null(strstr(w->trace, "done"));
-	}
-}
-
 static void
 no_sockets_left(void **state)
 {
@@ -931,7 +893,6 @@ main(void)
 	    cmocka_unit_test_setup_teardown(everything_freed_in_done, setup, teardown),
 	    cmocka_unit_test_setup_teardown(client_freed_in_stray, setup, teardown),
 	    cmocka_unit_test_setup_teardown(client_freed_with_requests, setup, teardown),
-	    cmocka_unit_test_setup_teardown(too_long_is_told, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_sockets_left, setup, teardown),
 	};
 

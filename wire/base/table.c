@@ -1,29 +1,26 @@
 /* wire/base/table.c - see wire/base/table.h. */
 #include "wire/base/table.h"
 
-#include <sodium.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "wire/base/mem.h"
 
 #define FIRST_SLOTS 16
 
-/* SipHash with a key of this process: who chooses names does not choose slots. */
+/* FNV-1a from a start of this process's own: who chooses names does not choose slots. */
 static uint32_t
 hash_of(const char *key)
 {
-	static unsigned char secret[crypto_shorthash_KEYBYTES];
-	static int made;
-	unsigned char out[crypto_shorthash_BYTES];
-	uint32_t hash;
+	static uint64_t start;
+	uint64_t hash;
 
-	if (!made) {
-		randombytes_buf(secret, sizeof(secret));
-		made = 1;
-	}
-	(void)crypto_shorthash(out, (const unsigned char *)key, strlen(key), secret);
-	memcpy(&hash, out, sizeof(hash));
-	return hash;
+	if (start == 0 && getrandom(&start, sizeof(start), 0) != sizeof(start))
+		start = 1;
+	hash = start;
+	for (; *key != '\0'; key++)
+		hash = (hash ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
+	return (uint32_t)(hash >> 32 ^ hash);
 }
 
 static struct table_node **

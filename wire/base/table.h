@@ -21,8 +21,8 @@ struct table {
 	size_t n;
 };
 
-/* Add node under key, which stays as it is while it is there; of two with the same key, table_find()
- * finds the later. */
+/* Add node under key, which stays as it is while it is there; of two with the same key,
+ * table_find() finds the later. */
 void table_add(struct table *t, struct table_node *node, const char *key);
 /* Fine when it is in none. */
 void table_del(struct table *t, struct table_node *node);
