@@ -311,6 +311,10 @@ pass(struct km_reaper *r)
 	r->orphans = 0;
 	r->unsure = false;
 	km_proc_children(check_child, r);
+	if (r->vain_n > 0) {
+		r->vain_n--;
+		r->unsure = true;
+	}
 	if (!r->unsure) {
 		loop_timer_free(r->later);
 		r->later = NULL;

@@ -10,6 +10,7 @@
 
 #define UNSURE_MIN_MS 5
 #define STRANGERS_MAX 64
+#define VAIN_LOOKS    4
 
 struct km_reaper {
 	struct loop *lp; /* borrowed */
@@ -29,6 +30,7 @@ struct km_reaper {
 		int status;
 	} strangers[STRANGERS_MAX];
 	unsigned strangers_n;
+	unsigned vain_n; /* looks left for those that were expected in vain: they come late */
 };
 
 struct km_crew {

@@ -88,6 +88,7 @@ km_watch_free(struct km_watch *w)
 	}
 	if (!list_empty(&w->node)) { /* it may be there already */
 		unexpect(w);
+		w->r->vain_n = VAIN_LOOKS;
 		w->r->later_ms = UNSURE_MIN_MS;
 		loop_task_post(&w->r->again);
 	}

@@ -309,13 +309,13 @@ int
 main(void)
 {
 	static const char ready[] = "{\"ready\": true}";
-	char *bytes = malloc(REQUEST_MAX);
+	static char bytes[REQUEST_MAX];
 	unsigned count = 1;
 
 	(void)fcntl(SOCK, F_SETFD, FD_CLOEXEC);
 	id = getenv("KERNELBRIDGE_KERNEL_ID");
-	if (id == NULL || bytes == NULL)
-		_exit(7);
+	if (id == NULL)
+		return 7;
 	read_orders();
 	note("zygote", "");
 	if (is_told("exit")) {
@@ -333,6 +333,5 @@ main(void)
 		wait_for_file();
 	while (serve(bytes, count))
 		count++;
-	free(bytes);
 	return 0;
 }

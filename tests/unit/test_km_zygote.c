@@ -126,7 +126,7 @@ frees_what_runs(void **state)
 	zr_start(r, &j, "setsid sleep 1000 & (setsid sleep 1000 &); echo go; wait");
 	assert_true(run_until(r->lp, has_said_go, &j));
 	zr_free(&j);
-	zr_wait_children(r, 1);
+	zr_wait_children(r, 0);
 	assert_int_equal(j.told_n, 0);
 }
 
@@ -152,7 +152,7 @@ first_is_spawned_others_wait(void **state)
 	}
 	for (int i = 0; i < 3; i++)
 		zr_free(&j[i]);
-	zr_wait_children(r, 1);
+	zr_wait_children(r, 0);
 }
 
 static void
@@ -327,7 +327,7 @@ a_zygote_for_each_domain(void **state)
 	}
 	zr_free(&none);
 	zr_wait_zygotes(r, 1);
-	zr_wait_children(r, 1);
+	zr_wait_children(r, 0);
 }
 
 /* A domain that is used again while its zygote goes. */
@@ -361,6 +361,7 @@ grown_zygote_is_replaced(void **state)
 	unsigned n = 0;
 	struct zj j;
 
+	r->retry_ms = 1;
 	zr_open_loaded(r, "grow:5;exit;ok", 2);
 	while (zr_logged(r, "zygote") < 3 && n++ < 1000) {
 		zr_start(r, &j, "exit 0");

@@ -14,7 +14,7 @@
 #include "wire/base/err.h"
 #include "wire/base/log.h"
 
-#define RETRY_MS 50
+#define RETRY_MS 60000
 #define TURNS    10
 
 int
@@ -115,7 +115,7 @@ zr_open(struct zr *r, const char *orders, unsigned max)
 	    .starting_max = max,
 	    .boot_ms = r->boot_ms,
 	    .reply_ms = r->reply_ms,
-	    .retry_ms = RETRY_MS,
+	    .retry_ms = r->retry_ms > 0 ? r->retry_ms : RETRY_MS,
 	};
 
 	zr_turns(r); /* what the loop opens when it first runs */
@@ -316,12 +316,18 @@ zr_wait_logged(struct zr *r, const char *word, unsigned n)
 	assert_true(run_until(r->lp, is_logged, &t));
 }
 
+static unsigned
+zygotes(const struct zr *r)
+{
+	return r->launcher != NULL ? km_launch_zygote_count(r->launcher) : 0;
+}
+
 static bool
 has_children(void *arg)
 {
 	const struct target *t = arg;
 
-	return zr_children() == t->n;
+	return zr_children() == t->n + zygotes(t->r);
 }
 
 void
@@ -330,7 +336,8 @@ zr_wait_children(struct zr *r, unsigned n)
 	struct target t = {.r = r, .n = n};
 
 	if (!run_until(r->lp, has_children, &t))
-		fail_msg("%u children, not %u", zr_children(), n);
+		fail_msg("%u children and %u zygotes, not %u", zr_children() - zygotes(r),
+		         zygotes(r), n);
 }
 
 static bool

@@ -24,7 +24,7 @@ struct zr {
 	char log[300], go[300]; /* FAKE_LOG; a file that the orders may name */
 	unsigned fds;           /* open descriptors before */
 	unsigned jobs_n;
-	uint64_t boot_ms, reply_ms; /* 0: long enough */
+	uint64_t boot_ms, reply_ms, retry_ms; /* 0: long enough */
 };
 
 /* A job, as kernel.c would hold it. */
@@ -70,7 +70,8 @@ void zr_go(struct zr *r);
 unsigned zr_logged(const struct zr *r, const char *word);
 /* Children of this process. */
 unsigned zr_children(void);
-/* Wait until the log has n such lines; until there are n children, n zygotes. */
+/* Wait until the log has n such lines; until there are n children besides
+ * zygotes, n zygotes. */
 void zr_wait_logged(struct zr *r, const char *word, unsigned n);
 void zr_wait_children(struct zr *r, unsigned n);
 void zr_wait_zygotes(struct zr *r, unsigned n);
