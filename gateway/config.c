@@ -87,7 +87,7 @@ static const struct key keys[] = {
 	 "Contexts at once, each with a kernel process"},
 	{"max_header_bytes", T_NUMBER, AT(max_header_bytes), "16384", 1024, 65535, NULL, true,
 	 "Largest HTTP request head"},
-	{"max_kernel_message_bytes", T_NUMBER, AT(max_kernel_message_bytes), "1073741824", MIB, 1024 * 1024 * MIB, NULL, true,
+	{"max_kernel_message_bytes", T_NUMBER, AT(max_kernel_message_bytes), "1073741824", MIB, MIB * MIB, NULL, true,
 	 "Largest message of a kernel; one that sends a larger one is ended"},
 	{"max_message_bytes", T_NUMBER, AT(max_message_bytes), "67108864", 1024, 4096 * MIB, NULL, true,
 	 "Largest WebSocket message from a client"},

@@ -24,8 +24,8 @@ enum gw_event_kind {
 	GW_EV_RESULT,   /* bundle, metadata, count */
 	GW_EV_ERROR,    /* name, text, traceback, plain */
 	GW_EV_INPUT,    /* text is the prompt; flag: do not echo */
-	GW_EV_CUT,      /* output is missing here: cut_bytes, cut_messages; text: a line on it */
-	GW_EV_DONE,     /* how, count, elapsed_ms, text says why where how alone does not */
+	GW_EV_CUT,  /* output is missing here: cut_bytes, cut_messages; text: a line on it */
+	GW_EV_DONE, /* how, count, elapsed_ms, text says why where how alone does not */
 	GW_EV_N
 };
 
