@@ -335,13 +335,15 @@ expected_is_left_alone(void **state)
 	static const struct {
 		const char *script;
 		int status;
-	} cases[] = {{"read x; exit 7", 7 << 8}, {"read x; kill -KILL $$", SIGKILL}};
+	} cases[] = {{"echo $$; read x; exit 7", 7 << 8},
+	             {"echo $$; read x; kill -KILL $$", SIGKILL}};
 	struct world *w = *state;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct child c;
 
 		child_spawn(&c, "soon", cases[i].script);
+		assert_int_equal(child_read_pid(&c), c.pid); /* it has its environment */
 		c.watch = km_reaper_expect(w->reaper, "soon", on_reaped, &c);
 		assert_int_equal(km_reaper_pending(w->reaper), 1);
 		look(w);
