@@ -444,7 +444,7 @@ gw_pool_free(struct gw_pool *p)
 	mem_free(p);
 }
 
-/* The oldest one that is ready. */
+/* The oldest one that answers: the end of one is told a turn after it was seen. */
 static struct pooled *
 first_ready(const struct stock *s)
 {
@@ -454,7 +454,7 @@ first_ready(const struct stock *s)
 	list_each (it, tmp, &s->kernels) {
 		struct pooled *k = list_entry(it, struct pooled, node);
 
-		if (k->ready)
+		if (k->ready && km_kernel_state(gw_seat_kernel(k->seat)) == KM_READY)
 			return k;
 	}
 	return NULL;

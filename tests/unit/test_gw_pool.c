@@ -685,6 +685,27 @@ one_that_dies_is_replaced(void **state)
 	rig_free(r);
 }
 
+/* It was killed, which nobody has been told yet. */
+static void
+one_that_ends_is_given_to_nobody(void **state)
+{
+	struct rig *r = pool_full(2);
+	struct km_kernel *newest = paper_newest();
+
+	(void)state;
+	km_kernel_kill(newest);
+	(void)make(r);
+	assert_ptr_not_equal(given(), newest);
+	paper_assigned(given(), 0, "");
+	(void)make(r);
+	assert_string_equal(paper_newest()->cwd, r->sandbox->home); /* one of its own */
+	assert_int_equal(gw_metric[GW_M_POOL_HITS], 1);
+	assert_int_equal(gw_metric[GW_M_POOL_MISSES], 1);
+	paper_die(newest, "signal 9");
+	fill(r);
+	rig_free(r);
+}
+
 static void
 one_that_cannot_start_is_tried_again(void **state)
 {
@@ -808,6 +829,7 @@ main(void)
 	    cmocka_unit_test(no_more_wait_than_contexts_may_come),
 	    cmocka_unit_test(it_gives_way_where_there_may_be_no_more),
 	    cmocka_unit_test(one_that_dies_is_replaced),
+	    cmocka_unit_test(one_that_ends_is_given_to_nobody),
 	    cmocka_unit_test(one_that_cannot_start_is_tried_again),
 	    cmocka_unit_test(a_reload_is_followed),
 	    cmocka_unit_test(draining_ends_it),
