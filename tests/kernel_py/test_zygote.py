@@ -508,6 +508,15 @@ def test_a_request_without_a_number_is_a_line_on_stderr(own: Zygote, tmp_path: P
     assert (tmp_path / "stderr").read_text().count("\n") == 1
 
 
+def test_a_kernel_that_hangs_at_its_start_is_the_only_one(zygote: Zygote, tmp_path: Path) -> None:
+    """Its time zone is a file that nobody writes to."""
+    os.mkfifo(tmp_path / "zone")
+    for variables in ({"TZ": f":{tmp_path}/zone"}, {}):
+        pid = zygote.ask(env=variables)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def test_modules_that_cannot_be_loaded_are_lines_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("raise SystemExit(3)")
     with (tmp_path / "stderr").open("wb") as stderr:

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import threading
-import time
 
 from . import assign
 
@@ -49,12 +48,12 @@ def become(request, keep: int):
     for name, value in request.env.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
-    time.tzset()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def renew():
-    """Make anew what this process and its zygote have in common and must not."""
+    """Make anew what this process and its zygote have in common and must not. What this reads may be a
+    file that the environment names (TZ) and that never opens: so the zygote waits for become() only."""
     threading.main_thread()._set_native_id()
     assign.catch_up()
     random.seed()
