@@ -15,6 +15,7 @@
 #define BOOT_MS  30000
 #define REPLY_MS 10000
 #define RETRY_MS 1000
+#define START_MS 5000
 
 /* --- kinds ---------------------------------------------------------------------------------- */
 
@@ -176,6 +177,7 @@ km_launch_zygote_new(const struct km_launch_zygote_config *cfg)
 	l->prefix = mem_strdup(cfg->prefix);
 	l->preload = copy_words(cfg->preload);
 	l->starting_max = cfg->starting_max > 0 ? cfg->starting_max : 1;
+	l->start_ms = cfg->start_ms > 0 ? cfg->start_ms : START_MS;
 	l->cfg = (struct km_zygotes_config){
 	    .lp = cfg->lp,
 	    .reaper = cfg->reaper,

@@ -41,8 +41,9 @@ struct km_launch_zygote_config {
 	unsigned starting_max; /* forked kernels that do not answer yet; others wait in line */
 	/* 0: the default.  A zygote has boot_ms (30 s) to get ready and reply_ms (10 s) for each
 	 * answer; after one that could not serve the next is tried in retry_ms (1 s), doubled each
-	 * time. */
-	uint64_t boot_ms, reply_ms, retry_ms;
+	 * time.  A kernel that does not answer within start_ms (5 s) counts as starting no more:
+	 * those that hang keep nobody waiting. */
+	uint64_t boot_ms, reply_ms, retry_ms, start_ms;
 };
 
 /* Never returns NULL.  Freed when its jobs are. */

@@ -18,6 +18,7 @@ struct launcher {
 	char *prefix;
 	char **preload;
 	unsigned starting_n, starting_max;
+	uint64_t start_ms;
 	unsigned last_n; /* of the newest request */
 	bool stopping;
 	struct list kinds;
@@ -54,10 +55,11 @@ struct km_job {
 
 	char *packet; /* the request; NULL: it cannot be forked */
 	struct km_zygote_ask ask;
-	unsigned tries_n; /* that came to nothing */
-	bool starting;    /* counted in starting_n */
-	bool killed;      /* by SIGKILL, before it had a pid */
-	uint64_t since;   /* loop time when it left the line; 0: not yet */
+	unsigned tries_n;         /* that came to nothing */
+	bool starting;            /* counted in starting_n */
+	struct loop_timer *start; /* pending: it counts no more; or NULL */
+	bool killed;              /* by SIGKILL, before it had a pid */
+	uint64_t since;           /* loop time when it left the line; 0: not yet */
 
 	pid_t pid; /* also its process group; 0 until forked and once reaped */
 	struct km_watch *watch;

@@ -27,10 +27,21 @@
 static void
 release_start(struct km_job *job)
 {
+	loop_timer_free(job->start);
+	job->start = NULL;
 	if (!job->starting)
 		return;
 	job->starting = false;
 	job->l->starting_n--;
+}
+
+static void
+on_slow(void *arg)
+{
+	struct km_job *job = arg;
+
+	release_start(job);
+	km_launch_zygote_pump(job->l);
 }
 
 static void
@@ -238,6 +249,7 @@ km_zygote_job_ask(struct km_job *job)
 	job->state = ASKED;
 	set_since(job);
 	job->starting = true;
+	job->start = loop_timer_new(l->cfg.lp, l->start_ms, on_slow, job);
 	l->starting_n++;
 	list_del(&job->node);
 	list_add_before(&l->asked, &job->node);

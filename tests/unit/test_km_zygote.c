@@ -200,6 +200,24 @@ in_order_and_few_at_once(void **state)
 		zr_free(&j[i]);
 }
 
+/* Those that hang while they start keep the others waiting for a while only. */
+static void
+hanging_ones_count_no_more(void **state)
+{
+	struct zr *r = *state;
+	struct zj j[JOBS_N];
+
+	r->start_ms = 1;
+	zr_open_loaded(r, "ok", 1);
+	for (int i = 0; i < JOBS_N; i++)
+		zr_start(r, &j[i], SLEEP);
+	for (int i = 0; i < JOBS_N; i++)
+		zr_wait_pid(&j[i]);
+	zr_ready(&j[0]);
+	for (int i = 0; i < JOBS_N; i++)
+		zr_free(&j[i]);
+}
+
 /* Start one that must be spawned. */
 static void
 expect_local(struct zr *r, json_t *more)
@@ -390,6 +408,7 @@ main(void)
 	    TEST(first_is_spawned_others_wait),
 	    TEST(warm_boots_once),
 	    TEST(in_order_and_few_at_once),
+	    TEST(hanging_ones_count_no_more),
 	    TEST(some_are_spawned),
 	    TEST(errors_are_told_at_once),
 	    TEST(full_socket),

@@ -14,6 +14,7 @@
 #include "wire/base/err.h"
 #include "wire/base/log.h"
 
+#define LONG_MS  600000
 #define RETRY_MS 60000
 #define TURNS    10
 
@@ -116,6 +117,7 @@ zr_open(struct zr *r, const char *orders, unsigned max)
 	    .boot_ms = r->boot_ms,
 	    .reply_ms = r->reply_ms,
 	    .retry_ms = r->retry_ms > 0 ? r->retry_ms : RETRY_MS,
+	    .start_ms = r->start_ms > 0 ? r->start_ms : LONG_MS,
 	};
 
 	zr_turns(r); /* what the loop opens when it first runs */

@@ -24,7 +24,7 @@ struct zr {
 	char log[300], go[300]; /* FAKE_LOG; a file that the orders may name */
 	unsigned fds;           /* open descriptors before */
 	unsigned jobs_n;
-	uint64_t boot_ms, reply_ms, retry_ms; /* 0: long enough */
+	uint64_t boot_ms, reply_ms, retry_ms, start_ms; /* 0: long enough */
 };
 
 /* A job, as kernel.c would hold it. */
