@@ -19,24 +19,6 @@
 
 /* --- kinds ---------------------------------------------------------------------------------- */
 
-static struct kind *
-kind_of(struct launcher *l, const struct km_spec *spec, const char *domain)
-{
-	struct list *it, *tmp;
-	struct kind *kd;
-
-	list_each (it, tmp, &l->kinds) {
-		kd = list_entry(it, struct kind, node);
-		if (!kd->leaving && km_zygotes_are_for(kd->zs, spec, domain))
-			return kd;
-	}
-	kd = mem_new(sizeof(*kd));
-	kd->l = l;
-	kd->zs = km_zygotes_new(&l->cfg, spec, domain, km_launch_zygote_changed, kd);
-	list_add_before(&l->kinds, &kd->node);
-	return kd;
-}
-
 static void
 kind_free(struct kind *kd)
 {
@@ -45,16 +27,55 @@ kind_free(struct kind *kd)
 	mem_free(kd);
 }
 
+/* Returns true if kd was left, and nothing of it was left: it is gone. */
+static bool
+kind_is_over(struct kind *kd)
+{
+	if (!kd->leaving || kd->jobs_n > 0 || km_zygotes_count(kd->zs) > 0)
+		return false;
+	kind_free(kd);
+	return true;
+}
+
+/* What waits for its zygotes is spawned when they have ended. */
+static void
+kind_leave(struct kind *kd)
+{
+	kd->leaving = true;
+	km_zygotes_end(kd->zs);
+	(void)kind_is_over(kd);
+}
+
+/* The zygotes of what a kernelspec was before it changed go. */
+static struct kind *
+kind_of(struct launcher *l, const struct km_spec *spec, const char *domain)
+{
+	struct list *it, *tmp;
+	struct kind *kd;
+
+	list_each (it, tmp, &l->kinds) {
+		kd = list_entry(it, struct kind, node);
+		if (kd->leaving || !km_zygotes_are_named(kd->zs, spec, domain))
+			continue;
+		if (km_zygotes_are_like(kd->zs, spec))
+			return kd;
+		kind_leave(kd);
+	}
+	kd = mem_new(sizeof(*kd));
+	kd->l = l;
+	kd->zs = km_zygotes_new(&l->cfg, spec, domain, km_launch_zygote_changed, kd);
+	list_add_before(&l->kinds, &kd->node);
+	return kd;
+}
+
 /* A domain's zygote goes with its last kernel; the gateway's own stays. */
 void
 km_launch_zygote_release(struct kind *kd)
 {
-	if (kd == NULL || --kd->jobs_n > 0 || km_zygotes_domain(kd->zs) == NULL)
+	if (kd == NULL || --kd->jobs_n > 0 || kind_is_over(kd))
 		return;
-	kd->leaving = true;
-	km_zygotes_end(kd->zs);
-	if (km_zygotes_count(kd->zs) == 0)
-		kind_free(kd);
+	if (km_zygotes_domain(kd->zs) != NULL)
+		kind_leave(kd);
 }
 
 /* True if a job may wait for a zygote: one serves, or loads and another was spawned meanwhile. */
@@ -104,10 +125,8 @@ km_launch_zygote_changed(void *arg)
 	bool none = km_zygotes_state(kd->zs) == KM_ZYGOTES_NONE;
 	struct list *it, *tmp;
 
-	if (kd->leaving && km_zygotes_count(kd->zs) == 0) {
-		kind_free(kd);
+	if (kind_is_over(kd))
 		return;
-	}
 	if (km_zygotes_state(kd->zs) != KM_ZYGOTES_LOADING)
 		kd->spared = false;
 	list_each (it, tmp, &l->line) {

@@ -33,7 +33,7 @@ struct kind {
 	struct km_zygotes *zs;
 	unsigned jobs_n;
 	bool spared;  /* one was spawned while this zygote loads: the others wait */
-	bool leaving; /* its domain has no kernel any more */
+	bool leaving; /* its domain has no kernel any more, or the kernelspec is another */
 };
 
 enum job_state {

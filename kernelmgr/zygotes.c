@@ -77,7 +77,14 @@ copy_words(char *const *words)
 }
 
 bool
-km_zygotes_are_for(const struct km_zygotes *zs, const struct km_spec *spec, const char *domain)
+km_zygotes_are_named(const struct km_zygotes *zs, const struct km_spec *spec,
+                     const char *domain)
+{
+	return strcmp(zs->spec->name, spec->name) == 0 && is_same_text(zs->domain, domain);
+}
+
+bool
+km_zygotes_are_like(const struct km_zygotes *zs, const struct km_spec *spec)
 {
 	char *const *a = zs->spec->zygote, *const *b = spec->zygote;
 
@@ -85,8 +92,8 @@ km_zygotes_are_for(const struct km_zygotes *zs, const struct km_spec *spec, cons
 		a++;
 		b++;
 	}
-	return *a == NULL && *b == NULL && strcmp(zs->spec->name, spec->name) == 0 &&
-	       is_same_text(zs->domain, domain);
+	return *a == NULL && *b == NULL && strcmp(zs->spec->dir, spec->dir) == 0 &&
+	       json_equal(zs->spec->env, spec->env);
 }
 
 const char *

@@ -39,9 +39,11 @@ struct km_zygotes *km_zygotes_new(const struct km_zygotes_config *cfg,
 /* Kill what runs; nothing is called any more.  Legal in changed; NULL is fine. */
 void km_zygotes_free(struct km_zygotes *zs);
 
-/* True if they are for such kernels: the same name, zygote and domain. */
-bool km_zygotes_are_for(const struct km_zygotes *zs, const struct km_spec *spec,
-                        const char *domain);
+/* True if they are for kernels of that name and domain. */
+bool km_zygotes_are_named(const struct km_zygotes *zs, const struct km_spec *spec,
+                          const char *domain);
+/* True if such a zygote would be started from spec as well. */
+bool km_zygotes_are_like(const struct km_zygotes *zs, const struct km_spec *spec);
 /* The domain; NULL: the gateway's own. */
 const char *km_zygotes_domain(const struct km_zygotes *zs);
 

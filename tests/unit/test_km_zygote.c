@@ -369,6 +369,58 @@ domain_comes_back(void **state)
 	zr_wait_children(r, 0);
 }
 
+/* Of a kernelspec that has changed: what was forked goes on. */
+static void
+changed_kernelspec_gets_another(void **state)
+{
+	struct zr *r = *state;
+	json_t *env;
+	struct zj a, b, c;
+
+	zr_open_loaded(r, "ok", 2);
+	zr_start(r, &a, SLEEP);
+	zr_wait_pid(&a);
+	env = json_copy(r->spec->env);
+	json_decref(r->spec->env);
+	r->spec->env = env;
+	(void)json_object_set_new(env, "MORE", json_string("x"));
+	zr_start(r, &b, SLEEP);
+	zr_start(r, &c, SLEEP);
+	zr_wait_pid(&c);
+	assert_string_equal(zr_by(&b), "local"); /* as the first one of all */
+	assert_string_equal(zr_by(&c), "zygote");
+	assert_int_equal(zr_logged(r, "zygote"), 2);
+	zr_wait_zygotes(r, 1);
+	assert_int_equal(a.told_n, 0);
+	zr_free(&a);
+	zr_free(&b);
+	zr_free(&c);
+}
+
+/* One that waits for a zygote of what it was. */
+static void
+changed_kernelspec_leaves_nobody_waiting(void **state)
+{
+	struct zr *r = *state;
+	json_t *env;
+	struct zj j[JOBS_N];
+
+	zr_open(r, "never", 2);
+	for (int i = 0; i < JOBS_N - 1; i++)
+		zr_start(r, &j[i], SLEEP);
+	env = json_copy(r->spec->env);
+	json_decref(r->spec->env);
+	r->spec->env = env;
+	(void)json_object_set_new(env, "MORE", json_string("x"));
+	zr_start(r, &j[JOBS_N - 1], SLEEP);
+	for (int i = 0; i < JOBS_N; i++) {
+		zr_wait_pid(&j[i]);
+		assert_string_equal(zr_by(&j[i]), "local");
+		zr_free(&j[i]);
+	}
+	zr_wait_zygotes(r, 1);
+}
+
 /* --- memory ----------------------------------------------------------------------------------- */
 
 /* Its successor takes over, the second one as the first does not load, and no job notices. */
@@ -414,6 +466,8 @@ main(void)
 	    TEST(full_socket),
 	    TEST(a_zygote_for_each_domain),
 	    TEST(domain_comes_back),
+	    TEST(changed_kernelspec_gets_another),
+	    TEST(changed_kernelspec_leaves_nobody_waiting),
 	    TEST(grown_zygote_is_replaced),
 	};
 
