@@ -39,9 +39,11 @@ struct wire_channel {
 	struct stat peer_was; /* then */
 	void *arg;
 	bool paused;
-	size_t bytes; /* to keep, or 0: the mark stays */
-	size_t mean;  /* of the newest messages */
-	size_t mark;
+	size_t bytes;    /* to keep, or 0: the mark stays */
+	size_t mean;     /* of the newest messages */
+	size_t mark;     /* the receive mark; 0: none */
+	size_t read_n;   /* messages received */
+	size_t told_n;   /* of them ZMQ's writer knows */
 	zmq_msg_t *msgs; /* the message being lent: msgs[0..room) */
 	struct wire_slice *frames;
 	size_t room;
@@ -126,18 +128,25 @@ receive(struct wire_channel *ch)
 	return (int)n;
 }
 
-/* Never up again: ZMQ wakes a writer that waits when a multiple of half the mark was read, and that
- * may be beyond what there is to read. */
+/* ZMQ tells the writer what was read when that is a multiple of half the mark, and the writer waits
+ * when what it knows to be read is a mark behind what it wrote.  So a mark must not go up, since
+ * that multiple may then be beyond what there is to read; and not so far down that the writer
+ * waits for what was read already, since nothing more is read then. */
 static void
-lower_mark(struct wire_channel *ch)
+lower_mark(struct wire_channel *ch, size_t want)
 {
-	size_t want = ch->bytes / ch->mean;
+	size_t least = 2 * (ch->read_n - ch->told_n + 1);
 
-	want = want > MARK_LEAST ? want : MARK_LEAST;
-	if (2 * want > ch->mark)
-		return;
-	ch->mark = want;
-	zsock_set_rcvhwm(ch->socket, (int)want);
+	ch->mark = want > least ? want : least;
+	zsock_set_rcvhwm(ch->socket, (int)ch->mark);
+}
+
+static void
+count_read(struct wire_channel *ch)
+{
+	ch->read_n++;
+	if (ch->mark > 0 && ch->read_n % ((ch->mark + 1) / 2) == 0)
+		ch->told_n = ch->read_n;
 }
 
 /* ZMQ's mark counts messages of any size: let it follow the size of what comes. */
@@ -145,11 +154,16 @@ static void
 weigh(struct wire_channel *ch, size_t n)
 {
 	size_t size = n * FRAME_COST;
+	size_t want;
 
 	for (size_t i = 0; i < n; i++)
 		size += ch->frames[i].len;
 	ch->mean = (7 * ch->mean + size) / 8 + 1;
-	lower_mark(ch);
+	want = ch->bytes / ch->mean;
+	if (want < MARK_LEAST)
+		want = MARK_LEAST;
+	if (2 * want <= ch->mark && 4 * (ch->read_n - ch->told_n + 1) <= ch->mark)
+		lower_mark(ch, want);
 }
 
 /* ZMQ says which descriptor a message was read from, and closes it when the connection ends. */
@@ -169,6 +183,7 @@ deliver(struct wire_channel *ch)
 
 	if (n < 0)
 		return false;
+	count_read(ch);
 	if (ch->peer < 0 && n > 0)
 		note_peer(ch);
 	for (int i = 0; i < n; i++)
@@ -283,8 +298,8 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
 	ch->peer = -1;
 	ch->connected = conf->connected;
 	ch->mean = MEAN_FIRST;
-	ch->mark = first_mark(conf);
-	ch->bytes = ch->mark > 0 ? conf->iopub_bytes : 0;
+	ch->mark = first_mark(conf) + (size_t)conf->iopub_hwm; /* one is 0 */
+	ch->bytes = first_mark(conf) > 0 ? conf->iopub_bytes : 0;
 	loop_task_init(&ch->again, lp, run, ch);
 	if (zmq_connect(sock, conf->endpoint) == 0)
 		ch->watch = loop_fd_new(lp, zsock_fd(sock), LOOP_READ, on_fd, ch);
@@ -389,6 +404,6 @@ void
 wire_channel_set_hwm(struct wire_channel *ch, int hwm)
 {
 	ch->bytes = 0;
-	zsock_set_rcvhwm(ch->socket, hwm);
+	lower_mark(ch, (size_t)hwm);
 	look_again(ch); /* setting an option handles what ZMQ_FD told of */
 }

@@ -69,7 +69,8 @@ void wire_channel_look(struct wire_channel *ch);
  * it sent a frame that is too long.  ZMQ does not tell; asking takes a system call. */
 bool wire_channel_is_cut(const struct wire_channel *ch);
 
-/* Another receive mark, for what arrives from now on. */
+/* A lower receive mark, for what arrives from now on; not below twice what was received since ZMQ
+ * last told the other side of it, or that would wait for ever. */
 void wire_channel_set_hwm(struct wire_channel *ch, int hwm);
 
 /* Before the first channel and after the last: the ZMQ context with room for max_sockets.

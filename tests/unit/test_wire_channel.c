@@ -453,6 +453,28 @@ a_mark_follows_the_size_of_messages(void **state)
 	assert_in_range(held(16), 500, 15000);
 }
 
+/* What is read of a mark that goes down wakes the publisher that waits for it. */
+static void
+a_lower_mark_holds_nobody_for_ever(void **state)
+{
+	(void)state;
+	static char body[16384];
+	struct wire_channel_conf conf = {
+	    .kind = WIRE_IOPUB, .endpoint = w->endpoint, .iopub_bytes = 8 << 20};
+
+	bind_waiting_peer();
+	w->ch = wire_channel_new(w->lp, &conf, count, w);
+	assert_non_null(w->ch);
+	await_subscription();
+	for (int i = 0; i < 6000; i++) {
+		size_t len = i < 3000 ? 16 : sizeof(body);
+
+		assert_int_equal(zmq_send(w->peer, body, len, 0), len);
+		if (i % 8 == 7)
+			run_until(i + 1);
+	}
+}
+
 static void
 on_freeing(void *arg, enum wire_channel_kind kind, const struct wire_slice *frames, size_t n)
 {
@@ -588,6 +610,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(small_mark_holds_the_publisher, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_mark_set_later_holds_it_too, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_mark_follows_the_size_of_messages, setup,
+	                                    teardown),
+	    cmocka_unit_test_setup_teardown(a_lower_mark_holds_nobody_for_ever, setup,
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(freed_inside_its_callback, setup, teardown),
 	    cmocka_unit_test_setup_teardown(too_many_frames_come_as_none, setup, teardown),
