@@ -68,7 +68,8 @@ void km_kernel_kill(struct km_kernel *k);
 typedef void km_assigned_fn(void *arg, int status, const char *why);
 
 /* Give a ready kernel that was started ahead, and has run no code, its working directory and
- * variables (an object of strings or NULL, added to those it has; borrowed for the call).  Its
+ * variables (an object of strings or NULL, added to those it has, but for those that each kernel
+ * has its own of, see km_launch_late_env(); borrowed for the call).  Its
  * kernelspec says `assign`, and env has none of start_env.  fn is called once, later, unless the
  * kernel is freed first; nothing else may be sent before.
  * Source: ours; a shell request kernelbridge_assign_request {"cwd": "/x", "env": {"NAME": "v"}},

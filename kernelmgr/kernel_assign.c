@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernelmgr/kernel_impl.h"
+#include "kernelmgr/launch.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 #include "wire/msg.h"
@@ -59,7 +60,7 @@ km_kernel_assign(struct km_kernel *k, const char *cwd, json_t *env, km_assigned_
 	k->assign = mem_new(sizeof(*k->assign));
 	k->assign->fn = fn;
 	k->assign->arg = arg;
-	what.content = json_pack("{s:s, s:O?}", "cwd", cwd, "env", env);
+	what.content = json_pack("{s:s, s:o?}", "cwd", cwd, "env", km_launch_late_env(env));
 	k->assign->req = wire_client_request(k->client, &what, &ops, k);
 	json_decref(what.content);
 }

@@ -2,6 +2,7 @@
 #include "kernelmgr/launch.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
+#define PARENT_VAR   "JPY_PARENT_PID"
+#define ID_VAR       "KERNELBRIDGE_KERNEL_ID"
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 int
@@ -29,8 +32,8 @@ km_launch_env(const struct km_launch *what, struct km_env **ret, struct err *err
 	if (status == 0)
 		status = km_env_add(env, what->env, NULL, err);
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	km_env_set(env, "JPY_PARENT_PID", pid);
-	km_env_set(env, "KERNELBRIDGE_KERNEL_ID", what->kernel_id);
+	km_env_set(env, PARENT_VAR, pid);
+	km_env_set(env, ID_VAR, what->kernel_id);
 	km_env_free(ours);
 	if (status != 0) {
 		km_env_free(env);
@@ -38,6 +41,16 @@ km_launch_env(const struct km_launch *what, struct km_env **ret, struct err *err
 	}
 	*ret = env;
 	return 0;
+}
+
+json_t *
+km_launch_late_env(const json_t *env)
+{
+	json_t *late = json_copy((json_t *)(uintptr_t)env); /* which it only reads */
+
+	(void)json_object_del(late, PARENT_VAR);
+	(void)json_object_del(late, ID_VAR);
+	return late;
 }
 
 /* argv[0] becomes the program's path: an interpreter finds its own files by it. */

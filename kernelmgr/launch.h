@@ -3,6 +3,7 @@
 #ifndef KM_LAUNCH_H
 #define KM_LAUNCH_H
 
+#include <jansson.h>
 #include <sys/types.h>
 
 struct err;
@@ -13,6 +14,10 @@ struct km_launch;
  * expanded, then what->env, then JPY_PARENT_PID and KERNELBRIDGE_KERNEL_ID.  Returns 0 with *ret
  * owned by the caller, or -EINVAL with err: see km_env_add(). */
 int km_launch_env(const struct km_launch *what, struct km_env **ret, struct err *err);
+
+/* What of env, an object or NULL, a process that runs already can be given: all but those two.
+ * Owned by the caller. */
+json_t *km_launch_late_env(const json_t *env);
 
 /* argv, of what->spec, with its templates replaced; argv[0] is the program's path, looked for in
  * env's PATH too.  Returns 0 with *ret for km_cmdline_free(), or -ENOENT with err. */

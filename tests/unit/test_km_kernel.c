@@ -149,12 +149,18 @@ is_assigned(void **state)
 	g = assign(r, "/no/such/dir", NULL);
 	assert_int_equal(g.status, -EIO);
 	assert_non_null(strstr(g.why, "/no/such/dir"));
-	g = assign(r, "/usr", json_pack("{s:s, s:s}", "KM_A", "a\"b", "KM_B", ""));
+	g = assign(r, "/usr",
+	           json_pack("{s:s, s:s, s:s, s:s}", "KM_A", "a\"b", "KM_B", "",
+	                     "KERNELBRIDGE_KERNEL_ID", "another1", "JPY_PARENT_PID", "1"));
 	assert_string_equal(g.why, "");
 	assert_int_equal(g.status, 0);
 	rig_execute(r, "import os; print(os.getcwd(), os.environ['KM_A'], os.environ['KM_B'])");
 	assert_true(run_until(r->lp, rig_is_done, r));
 	assert_string_equal(r->text, "/usr a\"b \n");
+	rig_execute(r, "print(os.environ['KERNELBRIDGE_KERNEL_ID'] != 'another1', "
+	               "int(os.environ['JPY_PARENT_PID']) == os.getppid())");
+	assert_true(run_until(r->lp, rig_is_done, r));
+	assert_non_null(strstr(r->text, "True True\n"));
 	assert_string_equal(r->strays, "");
 	stop_and_see(r);
 }
