@@ -23,10 +23,6 @@
 #define RECONNECT_MS     10
 #define RECONNECT_MAX_MS 30
 
-#define MEAN_FIRST       1024 /* bytes of a message, before any came */
-#define FRAME_COST       128  /* of a frame, beside its bytes */
-#define MARK_LEAST       1000 /* what other clients of Jupyter kernels have */
-
 struct wire_channel {
 	struct loop *lp; /* borrowed */
 	enum wire_channel_kind kind;
@@ -39,8 +35,6 @@ struct wire_channel {
 	struct stat peer_was; /* then */
 	void *arg;
 	bool paused;
-	size_t bytes;    /* to keep, or 0: the mark stays */
-	size_t mean;     /* of the newest messages */
 	size_t mark;     /* the receive mark; 0: none */
 	size_t read_n;   /* messages received */
 	size_t told_n;   /* of them ZMQ's writer knows */
@@ -128,42 +122,12 @@ receive(struct wire_channel *ch)
 	return (int)n;
 }
 
-/* ZMQ tells the writer what was read when that is a multiple of half the mark, and the writer waits
- * when what it knows to be read is a mark behind what it wrote.  So a mark must not go up, since
- * that multiple may then be beyond what there is to read; and not so far down that the writer
- * waits for what was read already, since nothing more is read then. */
-static void
-lower_mark(struct wire_channel *ch, size_t want)
-{
-	size_t least = 2 * (ch->read_n - ch->told_n + 1);
-
-	ch->mark = want > least ? want : least;
-	zsock_set_rcvhwm(ch->socket, (int)ch->mark);
-}
-
 static void
 count_read(struct wire_channel *ch)
 {
 	ch->read_n++;
 	if (ch->mark > 0 && ch->read_n % ((ch->mark + 1) / 2) == 0)
 		ch->told_n = ch->read_n;
-}
-
-/* ZMQ's mark counts messages of any size: let it follow the size of what comes. */
-static void
-weigh(struct wire_channel *ch, size_t n)
-{
-	size_t size = n * FRAME_COST;
-	size_t want;
-
-	for (size_t i = 0; i < n; i++)
-		size += ch->frames[i].len;
-	ch->mean = (7 * ch->mean + size) / 8 + 1;
-	want = ch->bytes / ch->mean;
-	if (want < MARK_LEAST)
-		want = MARK_LEAST;
-	if (2 * want <= ch->mark && 4 * (ch->read_n - ch->told_n + 1) <= ch->mark)
-		lower_mark(ch, want);
 }
 
 /* ZMQ says which descriptor a message was read from, and closes it when the connection ends. */
@@ -189,8 +153,6 @@ deliver(struct wire_channel *ch)
 	for (int i = 0; i < n; i++)
 		ch->frames[i] =
 		    (struct wire_slice){zmq_msg_data(&ch->msgs[i]), zmq_msg_size(&ch->msgs[i])};
-	if (ch->bytes > 0)
-		weigh(ch, (size_t)n);
 	ch->fn(ch->arg, ch->kind, ch->frames, (size_t)n);
 	close_frames(ch, (size_t)n);
 	return true;
@@ -249,15 +211,6 @@ on_fd(void *arg, unsigned events)
 	run(arg);
 }
 
-/* The mark that follows the size of messages, or 0. */
-static size_t
-first_mark(const struct wire_channel_conf *conf)
-{
-	bool follows = conf->kind == WIRE_IOPUB && conf->iopub_hwm == 0;
-
-	return follows ? conf->iopub_bytes / MEAN_FIRST : 0;
-}
-
 static void
 configure(void *sock, const struct wire_channel_conf *conf)
 {
@@ -271,7 +224,7 @@ configure(void *sock, const struct wire_channel_conf *conf)
 	if (conf->frame_max_bytes > 0)
 		(void)zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &max, sizeof(max));
 	if (conf->kind == WIRE_IOPUB) {
-		zsock_set_rcvhwm(sock, conf->iopub_hwm + (int)first_mark(conf)); /* one is 0 */
+		zsock_set_rcvhwm(sock, conf->iopub_hwm);
 		zsock_set_subscribe(sock, "");
 		return;
 	}
@@ -297,9 +250,7 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
 	ch->socket = sock;
 	ch->peer = -1;
 	ch->connected = conf->connected;
-	ch->mean = MEAN_FIRST;
-	ch->mark = first_mark(conf) + (size_t)conf->iopub_hwm; /* one is 0 */
-	ch->bytes = first_mark(conf) > 0 ? conf->iopub_bytes : 0;
+	ch->mark = (size_t)conf->iopub_hwm;
 	loop_task_init(&ch->again, lp, run, ch);
 	if (zmq_connect(sock, conf->endpoint) == 0)
 		ch->watch = loop_fd_new(lp, zsock_fd(sock), LOOP_READ, on_fd, ch);
@@ -400,10 +351,16 @@ wire_channel_is_cut(const struct wire_channel *ch)
 	        is.st_dev != ch->peer_was.st_dev);
 }
 
+/* ZMQ tells the writer what was read when that is a multiple of half the mark, and the writer waits
+ * when what it knows to be read is a mark behind what it wrote.  So a mark must not go up, since
+ * that multiple may then be beyond what there is to read; and not so far down that the writer
+ * waits for what was read already, since nothing more is read then. */
 void
 wire_channel_set_hwm(struct wire_channel *ch, int hwm)
 {
-	ch->bytes = 0;
-	lower_mark(ch, (size_t)hwm);
+	size_t least = 2 * (ch->read_n - ch->told_n + 2); /* one may be read ahead */
+
+	ch->mark = (size_t)hwm > least ? (size_t)hwm : least;
+	zsock_set_rcvhwm(ch->socket, (int)ch->mark);
 	look_again(ch); /* setting an option handles what ZMQ_FD told of */
 }

@@ -37,9 +37,6 @@ struct wire_channel_conf {
 	const char *identity;     /* ZMQ routing id of a DEALER, or NULL: ZMQ makes one */
 	int iopub_hwm;            /* receive mark of IOPUB in messages; 0 keeps all of them */
 	uint64_t frame_max_bytes; /* a longer one cuts the connection for good; 0: none is */
-	/* With iopub_hwm 0: keep about so many bytes, by a mark that follows the size of what
-	 * comes; 0 keeps all. */
-	size_t iopub_bytes;
 	loop_fn
 	    *connected; /* called once, with arg, when the kernel's side is there; or NULL */
 };

@@ -18,9 +18,9 @@
 #include "wire/connfile.h"
 #include "wire/msg.h"
 
-#define INPUT_MAX   (64U << 10)        /* header of an input_request */
-#define TAKEN_BYTES ((size_t)64 << 20) /* what ZMQ holds of another while we are busy */
-#define WAITING_HWM 16 /* receive mark for a kernel that waits: design, section 6 */
+#define INPUT_MAX   (64U << 10) /* header of an input_request */
+#define TAKEN_HWM   65536       /* for another: messages that ZMQ holds while we are busy */
+#define WAITING_HWM 16          /* receive mark for a kernel that waits: design, section 6 */
 
 static void
 release_req(void *arg)
@@ -88,7 +88,6 @@ open_channel(struct wire_client *c, enum wire_channel_kind kind, const char *end
 	    .identity = kind == WIRE_SHELL || kind == WIRE_STDIN ? c->session : NULL,
 	    .iopub_hwm = hwm,
 	    .frame_max_bytes = c->conf.frame_max_bytes,
-	    .iopub_bytes = TAKEN_BYTES,
 	    .connected = kind == WIRE_STDIN ? on_stdin_connected : NULL,
 	};
 
@@ -116,7 +115,7 @@ wire_client_new(struct loop *lp, const struct wire_connfile *cf,
 	c->endpoints[WIRE_STDIN] = mem_strdup(wire_connfile_endpoint(cf, WIRE_STDIN));
 	c->endpoints[WIRE_CONTROL] = mem_strdup(wire_connfile_endpoint(cf, WIRE_CONTROL));
 	rc = open_channel(c, WIRE_IOPUB, wire_connfile_endpoint(cf, WIRE_IOPUB),
-	                  conf->kernel_waits ? WAITING_HWM : 0);
+	                  conf->kernel_waits ? WAITING_HWM : TAKEN_HWM);
 	if (rc == 0)
 		rc = open_channel(c, WIRE_SHELL, wire_connfile_endpoint(cf, WIRE_SHELL), 0);
 	if (rc != 0) {
