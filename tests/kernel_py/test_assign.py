@@ -183,7 +183,8 @@ def test_caches_are_those_of_the_new_home(make_kernel, place):
 
 
 @pytest.mark.parametrize("content", [{}, {"cwd": None, "env": None}, {"env": {}}])
-def test_nothing_given(kernel, content):
+def test_nothing_given(make_kernel, content):
+    kernel = make_kernel()
     before = facts(kernel)
     assert ask(kernel, content) == (INVISIBLE, {"status": "ok"})
     assert changes(before, facts(kernel)) == {}

@@ -59,7 +59,7 @@ def run_crowd(gateway: Gateway, seconds: float) -> dict[str, int]:
         try:
             assert process.stdout
             entered = process.stdout.readline()
-            held = gateway.gauge("sandboxes"), gateway.gauge("kernels")
+            held = gateway.gauge("sandboxes"), gateway.gauge("contexts")
             out, err = process.communicate("\n", timeout=seconds + 240)
         finally:
             process.kill()
