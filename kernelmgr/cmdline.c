@@ -72,6 +72,20 @@ km_cmdline_new(char *const *argv, const struct km_cmdline_vars *vars)
 	return ret;
 }
 
+char **
+km_cmdline_copy(char *const *words)
+{
+	size_t n = 0;
+	char **ret;
+
+	while (words != NULL && words[n] != NULL)
+		n++;
+	ret = mem_new((n + 1) * sizeof(*ret));
+	for (size_t i = 0; i < n; i++)
+		ret[i] = mem_strdup(words[i]);
+	return ret;
+}
+
 void
 km_cmdline_free(char **argv)
 {

@@ -14,6 +14,8 @@ struct km_cmdline_vars {
 /* Copy argv (NULL-terminated) with the templates replaced, anywhere within an argument;
  * unknown ones stay (jupyter_client, format_kernel_cmd()).  Owned by the caller; never NULL. */
 char **km_cmdline_new(char *const *argv, const struct km_cmdline_vars *vars);
+/* Copy words (NULL-terminated, or NULL: none) as they are; to be freed likewise. */
+char **km_cmdline_copy(char *const *words);
 void km_cmdline_free(char **argv);
 
 /* Path of the program that name stands for, owned by the caller, or NULL if there is none.

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "kernelmgr/cmdline.h"
 #include "kernelmgr/launch_zygote_impl.h"
 #include "kernelmgr/spec.h"
 #include "kernelmgr/zygotes.h"
@@ -172,20 +173,6 @@ km_launch_zygote_start(struct km_launcher *launcher, const struct km_launch *wha
 
 /* --- its own life --------------------------------------------------------------------------- */
 
-static char **
-copy_words(char *const *words)
-{
-	size_t n = 0;
-	char **ret;
-
-	while (words != NULL && words[n] != NULL)
-		n++;
-	ret = mem_new((n + 1) * sizeof(*ret));
-	for (size_t i = 0; i < n; i++)
-		ret[i] = mem_strdup(words[i]);
-	return ret;
-}
-
 struct km_launcher *
 km_launch_zygote_new(const struct km_launch_zygote_config *cfg)
 {
@@ -194,7 +181,7 @@ km_launch_zygote_new(const struct km_launch_zygote_config *cfg)
 	l->base.ops = &km_zygote_job_ops;
 	l->local = cfg->local;
 	l->prefix = mem_strdup(cfg->prefix);
-	l->preload = copy_words(cfg->preload);
+	l->preload = km_cmdline_copy(cfg->preload);
 	l->starting_max = cfg->starting_max > 0 ? cfg->starting_max : 1;
 	l->start_ms = cfg->start_ms > 0 ? cfg->start_ms : START_MS;
 	l->cfg = (struct km_zygotes_config){
@@ -229,9 +216,7 @@ km_launch_zygote_free(struct km_launcher *launcher)
 	}
 	while (!list_empty(&l->kinds))
 		kind_free(list_entry(l->kinds.next, struct kind, node));
-	for (char **word = l->preload; *word != NULL; word++)
-		mem_free(*word);
-	mem_free(l->preload);
+	km_cmdline_free(l->preload);
 	mem_free(l->prefix);
 	mem_free(l);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "kernelmgr/cmdline.h"
 #include "kernelmgr/spec.h"
 #include "kernelmgr/zygote.h"
 #include "wire/base/err.h"
@@ -60,20 +61,6 @@ static bool
 is_same_text(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static char **
-copy_words(char *const *words)
-{
-	size_t n = 0;
-	char **ret;
-
-	while (words[n] != NULL)
-		n++;
-	ret = mem_new((n + 1) * sizeof(*ret));
-	for (size_t i = 0; i < n; i++)
-		ret[i] = mem_strdup(words[i]);
-	return ret;
 }
 
 bool
@@ -276,7 +263,7 @@ km_zygotes_new(const struct km_zygotes_config *cfg, const struct km_spec *spec,
 	zs->spec->name = mem_strdup(spec->name);
 	zs->spec->dir = mem_strdup(spec->dir);
 	zs->spec->env = json_incref(spec->env);
-	zs->spec->zygote = copy_words(spec->zygote);
+	zs->spec->zygote = km_cmdline_copy(spec->zygote);
 	zs->domain = domain != NULL ? mem_strdup(domain) : NULL;
 	zs->changed = changed;
 	zs->arg = arg;
