@@ -226,7 +226,7 @@ def test_kernels_that_cannot_wait_are_cut(
 ) -> None:
     """They run on; what is cut is counted and marked in its place; then output goes on."""
     if not (prefix() / f"share/jupyter/kernels/{name}/kernel.json").exists():
-        pytest.skip(f"scripts/install-kernels {name}")
+        pytest.fail(f"no kernel {name} in the prefix: scripts/install-kernels {name}", pytrace=False)
     flooded, go = tmp_path / "flooded", tmp_path / "go"
     code = FLOOD[name] % (
         FLOOD_LINES - 1,
