@@ -25,6 +25,8 @@
 #define ENDPOINT_MAX 320
 #define SUN_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 #define SCHEME       "hmac-sha256"
+#define PORT_MIN     10240
+#define PORT_TRIES   64
 
 /* clang-format off */
 static const char *const port_keys[WIRE_CHANNEL_N] = {
@@ -79,22 +81,58 @@ make_key(struct wire_connfile *cf)
 	sodium_memzero(raw, sizeof(raw));
 }
 
+/* Where the ports begin that the system gives to connections; 0: unknown. */
+static unsigned
+first_ephemeral(void)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	char line[32] = "";
+	unsigned long first;
+
+	if (f == NULL)
+		return 0;
+	(void)fgets(line, sizeof(line), f);
+	(void)fclose(f);
+	first = strtoul(line, NULL, 10);
+	return first <= UINT16_MAX ? (unsigned)first : 0;
+}
+
+/* Bind fd to a port of 127.0.0.1 that is free.  One below the ephemeral ports, if there are any: a
+ * client that comes back again and again to an ephemeral port where nobody listens yet is given that
+ * very port for its own end, sooner or later, and is then connected to itself. */
+static int
+bind_free(int fd, unsigned first)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sin);
+	int rc = -1;
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (int i = 0; i < PORT_TRIES && rc != 0 && first > PORT_MIN + PORT_TRIES; i++) {
+		sin.sin_port =
+		    htons((uint16_t)(PORT_MIN + randombytes_uniform(first - PORT_MIN)));
+		rc = bind(fd, (struct sockaddr *)&sin, len);
+	}
+	sin.sin_port = htons(0);
+	if (rc != 0 && bind(fd, (struct sockaddr *)&sin, len) != 0)
+		return -EIO;
+	if (getsockname(fd, (struct sockaddr *)&sin, &len) != 0)
+		return -EIO;
+	return ntohs(sin.sin_port);
+}
+
 /* Bind five sockets at once, so that no port comes twice, and close them. */
 static int
 pick_ports(struct wire_connfile *cf)
 {
+	unsigned first = first_ephemeral();
 	int fds[WIRE_CHANNEL_N], rc = 0;
 
 	for (int i = 0; i < WIRE_CHANNEL_N; i++) {
-		struct sockaddr_in sin = {.sin_family = AF_INET};
-		socklen_t len = sizeof(sin);
-
-		sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (fds[i] < 0 || bind(fds[i], (struct sockaddr *)&sin, len) != 0 ||
-		    getsockname(fds[i], (struct sockaddr *)&sin, &len) != 0)
+		cf->ports[i] = fds[i] >= 0 ? bind_free(fds[i], first) : -EIO;
+		if (cf->ports[i] < 0)
 			rc = -EIO;
-		cf->ports[i] = ntohs(sin.sin_port);
 	}
 	for (int i = 0; i < WIRE_CHANNEL_N; i++) {
 		if (fds[i] >= 0)

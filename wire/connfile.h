@@ -16,8 +16,9 @@ struct wire_connfile;
 
 /* New connection with a fresh random key (64 hex digits) and hmac-sha256.
  * transport is "ipc" or "tcp".  For ipc the sockets are DIR/ID-1 ... DIR/ID-5;
- * for tcp ip is 127.0.0.1 and five free ports are picked by binding and closing (a race that the
- * caller answers by starting again).  Writes DIR/ID.json, 0600; dir must be 0700.
+ * for tcp ip is 127.0.0.1, and five free ports, of those that the system gives to no connection
+ * unasked, are picked by binding and closing (a race that the caller answers by starting again).
+ * Writes DIR/ID.json, 0600; dir must be 0700.
  * Returns 0 with *ret owned by the caller, -EINVAL (path too long for a socket: 107
  * bytes), or -EIO, with err filled. */
 int wire_connfile_create(const char *dir, const char *id, const char *transport,

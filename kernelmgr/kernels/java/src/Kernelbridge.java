@@ -53,11 +53,20 @@ public final class Kernelbridge {
 
     private static volatile Thread stopper; // of the last interrupt, or null
 
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
+        try {
+            serve(Path.of(args[0]));
+        } catch (Throwable t) { // threads of the connection would keep a JVM that serves nobody
+            t.printStackTrace();
+            Runtime.getRuntime().halt(1);
+        }
+    }
+
+    private static void serve(Path connectionFile) throws Exception {
         System.setProperty("java.util.logging.SimpleFormatter.format", "[%4$.1s %3$s] %5$s%n");
         System.getenv().forEach(System.getProperties()::putIfAbsent);
         JupyterConnection connection = new JupyterConnection(
-                KernelConnectionProperties.parse(Files.readString(Path.of(args[0]))));
+                KernelConnectionProperties.parse(Files.readString(connectionFile)));
         connection.getIOPub().setXpubNoDrop(true);
         for (String channel : new String[] {"shell", "control"}) {
             set(ShellChannel.class, "sleep", get(JupyterConnection.class, channel, connection), LOOK_MS);
