@@ -8,14 +8,14 @@
  *   zygote   {"ready": true}                  once, when it can fork
  *   gateway  {"n": 7, "connection_file": "/x.json", "kernel_id": "ab12cd34", "cwd": "/home",
  *             "env": {"NAME": "value"}}       with one descriptor (SCM_RIGHTS): stdout and stderr
- *   zygote   {"n": 7, "pid": 123}             the kernel is there, or
- *            {"n": 7, "error": "why"}
+ *   kernel   {"n": 7, "pid": 123}             it is there, or
+ *   zygote   {"n": 7, "error": "why"}         it is not; ignored after the other
  *
  * env is the whole environment.  The zygote forks twice, so that the kernel becomes a child of the
  * gateway, a subreaper (reaper.h): it outlives its zygote, and its exit status comes from
- * waitpid(2).  When it answers, the kernel is a session of its own, and what /proc shows as its
- * environment has its KERNELBRIDGE_KERNEL_ID (as long as the zygote's own): that marks what
- * descends from it.
+ * waitpid(2).  It answers itself, before it serves: so one that serves is known, whatever becomes
+ * of its zygote.  Then it is a session of its own, and what /proc shows as its environment has its
+ * KERNELBRIDGE_KERNEL_ID (as long as the zygote's own): that marks what descends from it.
  *
  * A zygote serves one kernelspec in one trust domain (struct km_launch).  One that ends, does not
  * answer or grows is replaced; what it had not done yet, the next one does.  Everything else is

@@ -181,7 +181,7 @@ take(struct km_zygote *z, const char *bytes, size_t len)
 	}
 	a = find_ask(z, m.n);
 	if (a == NULL)
-		return false;
+		return m.word == KM_ZYGOTE_REFUSED; /* its kernel answered, then died */
 	take_answer(z, a, &m);
 	if (z->retiring)
 		km_zygote_retire(z);
@@ -248,6 +248,8 @@ on_reaped(void *arg, int status)
 	if (z->why[0] != '\0')
 		(void)snprintf(why, sizeof(why), "%s", z->why);
 	z->pid = 0;
+	if (z->sock >= 0)
+		(void)shutdown(z->sock, SHUT_RD); /* no kernel says that it is there, unheard */
 	while (z->sock >= 0 && read_once(z))
 		;
 	close_sock(z);

@@ -16,6 +16,7 @@
  *     die:N        die
  *     born:N       fork, and die before the answer
  *     told:N       fork, answer and die
+ *     both:N       fork, answer, and answer with an error too
  *     held:N FILE  leave a process behind that nobody knows, which has the pipe until FILE
  *                  exists, and die
  *     mute:N       answer no more
@@ -242,6 +243,13 @@ grow(void)
 		(void)memset(more, 1, GROW_BYTES); /* kept for good */
 }
 
+static bool
+does_fork(void)
+{
+	return is_told("grow") || is_told("born") || is_told("told") || is_told("hold") ||
+	       is_told("both");
+}
+
 static void
 serve_one(json_t *request, int out, unsigned count)
 {
@@ -264,7 +272,7 @@ serve_one(json_t *request, int out, unsigned count)
 		answer(n + 1000, "pid", json_integer(getpid()));
 		return;
 	}
-	if (now && !is_told("grow") && !is_told("born") && !is_told("told") && !is_told("hold"))
+	if (now && !does_fork())
 		instead(out);
 	pid = fork_twice(request, out);
 	if (now && is_told("hold"))
@@ -274,6 +282,8 @@ serve_one(json_t *request, int out, unsigned count)
 	answer(n, "pid", json_integer(pid));
 	if (now && is_told("told"))
 		(void)kill(getpid(), SIGKILL);
+	if (now && is_told("both"))
+		answer(n, "error", json_string("told to say more"));
 }
 
 /* Returns false at the end of the socket. */

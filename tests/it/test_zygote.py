@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from clients import Native
+from clients import Native, hold
 from harness.gateway import Gateway, prefix, until
 from specs import PYTHON, write_spec
 
@@ -184,7 +184,7 @@ def test_zygote_is_killed_under_load(gw: Gateway) -> None:
             kill(wait_loaded(gw))
             before = launchers(gw).count("zygote")
             until("a fork", lambda: launchers(gw).count("zygote") > before)  # noqa: B023
-    assert not work.refused and not work.lost
+    assert not work.refused and not work.lost, (work.refused, work.lost)
     assert work.runs >= KILLS
 
 
@@ -197,7 +197,44 @@ def test_zygote_is_killed_while_it_loads(gw: Gateway) -> None:
             until("a zygote that loads", lambda: len(ZYGOTE.findall(gw.stderr)) > begun or loaded(gw))  # noqa: B023
             kill(int(ZYGOTE.findall(gw.stderr)[-1][1]))
         wait_loaded(gw)
-    assert not work.refused and not work.lost
+    assert not work.refused and not work.lost, (work.refused, work.lost)
+
+
+STUCK = """
+import signal, os
+from kernelbridge_kernel import zygote
+mother, wait = os.getpid(), os.waitpid
+def stop(*args):
+    if os.getpid() == mother:
+        os.kill(mother, signal.SIGSTOP)
+    return wait(*args)
+os.waitpid = stop
+zygote.main()
+"""
+
+
+def test_zygote_is_killed_before_it_looks_at_its_kernel(
+    make_gateway: Callable[..., Gateway], tmp_path: Path
+) -> None:
+    """A kernel that serves already keeps serving: it does not need its zygote's word."""
+    ours = {"waits": True, "zygote": [PYTHON[0], "-P", "-c", STUCK]}
+    write_spec(tmp_path, "odd", [*PYTHON, "-f", "{connection_file}"], metadata={"kernelbridge": ours})
+    gateway = make_gateway("--pool_python=0", env={"JUPYTER_PATH": str(tmp_path)})
+    with Native(gateway) as native:
+        native.context(language="odd")  # spawned while the zygote loads
+        zygote = until("a zygote", lambda: re.search(r"zygote=(\w+) started spec=odd pid=(\d+)", gateway.stderr))
+        until("it is ready", lambda: f"zygote={zygote[1]} ready" in gateway.stderr)
+        context = native.context(language="odd")
+        go = tmp_path / "go"
+        execution = native.start(f"print('begun')\n{hold(go)}\nprint('done')", context=context)
+        said = native.wait_text(execution, "begun\n")
+        kill(int(zygote[2]))
+        until("its end", lambda: f"zygote={zygote[1]} ended" in gateway.stderr)
+        go.touch()
+        said = native.rest_of(execution, said)
+        assert (said.how, said.text()) == ("ok", "begun\nheld\ndone\n")
+        assert native.run("print('again')", context=context).text() == "again\n"
+    assert launchers(gateway, "odd") == ["local", "zygote"]
 
 
 def starting(gateway: Gateway, known: set[int]) -> list[int]:

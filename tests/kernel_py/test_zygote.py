@@ -488,6 +488,7 @@ BAD = {
 def test_a_bad_request_is_answered(zygote: Zygote, why: str) -> None:
     answer = zygote.ask(**BAD[why])
     assert answer.keys() == {"error"} and answer["error"]
+    assert zygote.ask(fds=[], cwd=1).keys() == {"error"}  # so it has done with the first
     assert zygote.process.poll() is None and psutil.Process(zygote.pid).children() == []
     assert sorted(os.listdir(f"/proc/{zygote.pid}/fd")) == ["0", "1", "2", "3"]
 

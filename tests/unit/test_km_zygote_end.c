@@ -146,6 +146,21 @@ refused_ones_are_spawned(void **state)
 	free_all(j);
 }
 
+/* A kernel that answered may end before its zygote has seen that it did. */
+static void
+error_after_an_answer_is_ignored(void **state)
+{
+	struct zr *r = *state;
+	struct zj j[JOBS_N];
+
+	zr_open_loaded(r, "both:3", JOBS_N);
+	all_come_to_run(r, j);
+	for (int i = 0; i < JOBS_N; i++)
+		assert_string_equal(zr_by(&j[i]), "zygote");
+	assert_int_equal(zr_logged(r, "zygote"), 1);
+	free_all(j);
+}
+
 /* A local start that fails later is told as an end, with the reason. */
 static void
 spawn_fails_later(void **state)
@@ -371,13 +386,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(failures_are_not_noticed), TEST(useless_ones_are_not_waited_for),
-	    TEST(missing_program),          TEST(tried_again),
-	    TEST(refused_ones_are_spawned), TEST(spawn_fails_later),
-	    TEST(pid_of_no_child),          TEST(ended_before_it_was_known),
-	    TEST(waits_until_it_is_clear),  TEST(freed_at_any_time),
-	    TEST(killed_at_any_time),       TEST(stopped_at_any_time),
-	    TEST(freed_launcher),
+	    TEST(failures_are_not_noticed),  TEST(useless_ones_are_not_waited_for),
+	    TEST(missing_program),           TEST(tried_again),
+	    TEST(refused_ones_are_spawned),  TEST(error_after_an_answer_is_ignored),
+	    TEST(spawn_fails_later),         TEST(pid_of_no_child),
+	    TEST(ended_before_it_was_known), TEST(waits_until_it_is_clear),
+	    TEST(freed_at_any_time),         TEST(killed_at_any_time),
+	    TEST(stopped_at_any_time),       TEST(freed_launcher),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

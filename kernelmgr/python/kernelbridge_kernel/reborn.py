@@ -33,15 +33,18 @@ class StartBlock:
         ctypes.memmove(self._id, data, len(data))
 
 
-def become(request, keep: int):
+def become(request, keep: tuple[int, ...]):
     """Take on the descriptors, the folder and the environment of `request`, a zygote.Request; all
-    other descriptors but `keep` are closed. Raises OSError."""
+    other descriptors but those of `keep` are closed. Raises OSError."""
     os.dup2(request.out, 1)
     os.dup2(request.out, 2)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    os.closerange(3, keep)
-    os.closerange(keep + 1, _MOST_FD)
+    first = 3
+    for fd in sorted(keep):
+        os.closerange(first, fd)
+        first = fd + 1
+    os.closerange(first, _MOST_FD)
     os.chdir(request.cwd)
     for name in os.environ.keys() - request.env.keys():
         del os.environ[name]
@@ -53,7 +56,7 @@ def become(request, keep: int):
 
 def renew():
     """Make anew what this process and its zygote have in common and must not. What this reads may be a
-    file that the environment names (TZ) and that never opens: so the zygote waits for become() only."""
+    file that the environment names (TZ) and that never opens: so a kernel has answered before."""
     threading.main_thread()._set_native_id()
     assign.catch_up()
     random.seed()

@@ -22,6 +22,7 @@ import json  # noqa: E402
 import os  # noqa: E402
 import re  # noqa: E402
 import socket  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from typing import Any, NamedTuple  # noqa: E402
 
 from kernelbridge_kernel import options, reborn  # noqa: E402
@@ -35,6 +36,7 @@ _MOST = 4 << 20  # bytes of a request; an environment that execve(2) takes is sm
 class Request(NamedTuple):
     """A kernel to fork; `env` is its whole environment, `out` the descriptor for its output."""
 
+    n: int
     connection_file: str
     kernel_id: str
     cwd: str
@@ -56,24 +58,20 @@ def serve(sock: socket.socket, block: reborn.StartBlock, loaded: Preload) -> Req
         if loaded.is_stale():
             print("zygote: ends, for packages have changed", file=sys.stderr, flush=True)
             return None
+        n = _number(data)
         try:
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise Refused("the request is too large")
             request = _parse(data, fds)
-            pid = _fork(request, block)
-            if pid == 0:
-                sock.detach()  # its descriptor is closed, the number may be another's
+            if _fork(request, block, sock):
                 return request
-            answer: dict[str, Any] = {"pid": pid}
         except (Refused, OSError) as err:
-            answer = {"error": str(err)[:500]}
+            if n is not None:
+                _send(sock, {"n": n, "error": str(err)[:500]})
+            else:
+                print(f"zygote: a request without n: {err}", file=sys.stderr, flush=True)
         for fd in fds:
             os.close(fd)
-        n = _number(data)
-        if n is not None:
-            _send(sock, {"n": n, **answer})
-        else:
-            print(f"zygote: a request without n: {answer}", file=sys.stderr, flush=True)
 
 
 def _send(sock, packet):
@@ -90,11 +88,13 @@ def _parse(data: bytes, fds: list[int]) -> Request:
     """Raises Refused."""
     try:
         packet = json.loads(data)
-        env = packet["env"]
+        n, env = packet["n"], packet["env"]
         texts = [packet[key] for key in ("connection_file", "kernel_id", "cwd")]
         pairs = list(env.items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise Refused(f"malformed request: {type(err).__name__}: {err}") from None
+    if type(n) is not int:
+        raise Refused("malformed request: n must be an integer")
     if not all(isinstance(text, str) and "\0" not in text for text in texts):
         raise Refused("malformed request: connection_file, kernel_id and cwd must be strings")
     for name, value in pairs:
@@ -102,12 +102,13 @@ def _parse(data: bytes, fds: list[int]) -> Request:
             raise Refused(f"malformed request: environment variable {name!r}")
     if len(fds) != 1:
         raise Refused(f"malformed request: {len(fds)} descriptors, not one")
-    return Request(*texts, env, fds[0])
+    return Request(n, *texts, env, fds[0])
 
 
-def _fork(request: Request, block: reborn.StartBlock) -> int:
-    """Fork twice. Returns the kernel's pid; and 0 in the kernel, which is then a session of its own
-    with its descriptors, folder and environment. Raises OSError or Refused."""
+def _fork(request: Request, block: reborn.StartBlock, sock: socket.socket) -> bool:
+    """Fork twice. Returns True in the kernel, which is then a session of its own with its descriptors,
+    folder and environment; False here, once it or the process between has answered. So a kernel serves
+    only after its answer is on its way, whatever becomes of its zygote. Raises OSError or Refused."""
     reading, writing = os.pipe()
     try:
         child = os.fork()
@@ -116,43 +117,63 @@ def _fork(request: Request, block: reborn.StartBlock) -> int:
         os.close(writing)
         raise
     if child == 0:
-        _fork_again(request, block, writing)
-        return 0
+        _fork_again(request, block, sock, writing)
+        return True
     os.close(writing)
     try:
         os.waitpid(child, 0)
-        said = os.read(reading, 4096)
+        answered = os.read(reading, 1)
     finally:
         os.close(reading)
-    if not said.startswith(b"pid "):
-        raise Refused(said.decode(errors="replace") or "the kernel ended before it began")
-    return int(said[4:])
+    if not answered:
+        raise Refused("the kernel ended before it began")
+    return False
 
 
-def _fork_again(request, block, pipe):
+def _fork_again(request, block, sock, pipe):
     """In the process between: fork the kernel and end. Returns in the kernel only."""
     try:
-        block.mark(request.kernel_id)
-        between = os.getpid()
-        if os.fork() != 0:
-            os._exit(0)
-        os.setsid()
-        reborn.become(request, keep=pipe)
-        os.write(pipe, b"pid %d" % os.getpid())
-        os.close(pipe)
-        reborn.renew()
-        while os.getppid() == between:
-            os.sched_yield()
+        answer = _begin(request, block, keep=(sock.fileno(), pipe))
     except BaseException as err:
-        os.write(pipe, f"{type(err).__name__}: {err}".encode(errors="replace")[:4096])
+        answer = {"error": f"{type(err).__name__}: {err}"[:500]}
+    try:
+        _send(sock, {"n": request.n, **answer})
+    except OSError:  # the gateway does not wait for it any more
         os._exit(1)
+    with suppress(BrokenPipeError):  # the zygote was killed meanwhile
+        os.write(pipe, b".")
+    if "error" in answer:
+        os._exit(1)
+    os.close(pipe)
+    sock.close()
 
 
-def main() -> Request | None:
-    """Load and serve. As serve()."""
+def _begin(request, block, keep):
+    """As _fork_again(). The process between is gone when this returns the answer."""
+    block.mark(request.kernel_id)
+    between = os.getpid()
+    if os.fork() != 0:
+        os._exit(0)
+    os.setsid()
+    reborn.become(request, keep)
+    while os.getppid() == between:
+        os.sched_yield()
+    return {"pid": os.getpid()}
+
+
+def main() -> None:
+    """Load and serve; in each kernel, run it."""
+    given, modules = options.split(sys.argv[1:])
+    kernel = _load_and_serve(given, modules)
+    if kernel is not None:
+        reborn.renew()
+        run(["-f", kernel.connection_file, *given])
+
+
+def _load_and_serve(given, modules):
+    """As serve()."""
     sock = socket.socket(fileno=SOCKET)
     block = reborn.StartBlock()
-    given, modules = options.split(sys.argv[1:])
     loaded = Preload()
     loaded.load(modules, given)
     gc.collect()
@@ -167,6 +188,4 @@ def main() -> Request | None:
 
 
 if __name__ == "__main__":
-    kernel = main()
-    if kernel is not None:
-        run(["-f", kernel.connection_file, *options.split(sys.argv[1:])[0]])
+    main()
