@@ -40,7 +40,7 @@ struct km_launch_zygote_config {
 	char *const *preload;  /* NULL-terminated: further arguments of a zygote; copied */
 	unsigned starting_max; /* forked kernels that do not answer yet; others wait in line */
 	/* 0: the default.  A zygote has boot_ms (30 s) to get ready and reply_ms (10 s) for each
-	 * answer; after one that could not serve the next is tried in retry_ms (1 s), doubled each
+	 * answer; after one that forked nothing the next is tried in retry_ms (1 s), doubled each
 	 * time.  A kernel that does not answer within start_ms (5 s) counts as starting no more:
 	 * those that hang keep nobody waiting. */
 	uint64_t boot_ms, reply_ms, retry_ms, start_ms;

@@ -47,7 +47,7 @@ struct km_zygote {
 	struct list asked;           /* km_zygote_ask */
 	struct loop_timer *deadline; /* pending while it owes something */
 	uint64_t reply_ms, born_ms;
-	bool ready, was_asked;
+	bool ready;
 	unsigned forks_n;
 	size_t ready_bytes; /* what it took when it was ready */
 	bool bloated, retiring;
@@ -413,7 +413,6 @@ km_zygote_ask(struct km_zygote *z, struct km_zygote_ask *a, const char *packet, 
 		if (list_empty(&z->asked))
 			set_deadline(z, z->reply_ms);
 		list_add_before(&z->asked, &a->node);
-		z->was_asked = true;
 		return 0;
 	case -EMSGSIZE:
 		return rc;
@@ -434,12 +433,6 @@ unsigned
 km_zygote_forks(const struct km_zygote *z)
 {
 	return z->forks_n;
-}
-
-bool
-km_zygote_was_asked(const struct km_zygote *z)
-{
-	return z->was_asked;
 }
 
 const struct log_id *

@@ -6,7 +6,6 @@
 #ifndef KM_ZYGOTE_H
 #define KM_ZYGOTE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -68,9 +67,8 @@ void km_zygote_retire(struct km_zygote *z);
  * ending). */
 int km_zygote_ask(struct km_zygote *z, struct km_zygote_ask *a, const char *packet, int fd);
 
-/* Kernels forked so far; true if it was asked for one. */
+/* Kernels forked so far. */
 unsigned km_zygote_forks(const struct km_zygote *z);
-bool km_zygote_was_asked(const struct km_zygote *z);
 
 /* Who it is, for the log. */
 const struct log_id *km_zygote_id(const struct km_zygote *z);

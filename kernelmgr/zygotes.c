@@ -35,7 +35,7 @@ struct km_zygotes {
 	char *domain;
 	struct list members;
 	bool ending, bloated;     /* bloated: the one that serves is */
-	unsigned failures_n;      /* tries in a row that came to nothing */
+	unsigned failures_n;      /* in a row that forked nothing */
 	struct loop_timer *retry; /* pending: none is started before */
 	void (*changed)(void *arg);
 	void *arg;
@@ -129,21 +129,11 @@ on_bloated(void *arg)
 		(void)boot(zs);
 }
 
-/* What came of one. */
-enum use {
-	FORKED_SOME,
-	NOT_ASKED, /* it was ready */
-	NONE
-};
-
-static enum use
-use_of(const struct member *m)
+/* True if it forked kernels: such a one is followed by the next at once. */
+static bool
+was_useful(const struct member *m)
 {
-	if (m->role != SERVING)
-		return NONE;
-	if (!km_zygote_was_asked(m->z))
-		return NOT_ASKED;
-	return km_zygote_forks(m->z) > 0 ? FORKED_SOME : NONE;
+	return m->role == SERVING && km_zygote_forks(m->z) > 0;
 }
 
 static void
@@ -165,11 +155,11 @@ on_retry(void *arg)
 
 /* When the next may be tried: returns the milliseconds until then. */
 static uint64_t
-plan_retry(struct km_zygotes *zs, enum use use)
+plan_retry(struct km_zygotes *zs, bool useful)
 {
 	uint64_t ms = zs->cfg->retry_ms;
 
-	if (use == FORKED_SOME) {
+	if (useful) {
 		zs->failures_n = 0;
 		stop_retry(zs);
 		return 0;
@@ -178,7 +168,7 @@ plan_retry(struct km_zygotes *zs, enum use use)
 		ms *= 2;
 	if (ms > RETRY_MAX_MS)
 		ms = RETRY_MAX_MS;
-	zs->failures_n += use == NONE;
+	zs->failures_n++;
 	stop_retry(zs);
 	zs->retry = loop_timer_new(zs->cfg->lp, ms, on_retry, zs);
 	return ms;
@@ -186,11 +176,11 @@ plan_retry(struct km_zygotes *zs, enum use use)
 
 /* What to do without it, in words for the log. */
 static void
-replace(struct km_zygotes *zs, const struct log_id *id, enum use use, const char *why)
+replace(struct km_zygotes *zs, const struct log_id *id, bool useful, const char *why)
 {
-	uint64_t ms = plan_retry(zs, use);
+	uint64_t ms = plan_retry(zs, useful);
 
-	if (use == FORKED_SOME && (find(zs, LOADING) != NULL || boot(zs)))
+	if (useful && (find(zs, LOADING) != NULL || boot(zs)))
 		log_warn(id, "ended: %s; another takes over", why);
 	else
 		log_warn(id, "ended: %s; %s, the next try is in %llu ms", why,
@@ -205,14 +195,14 @@ on_ended(void *arg, const char *why)
 	struct member *m = arg;
 	struct km_zygotes *zs = m->zs;
 	const struct log_id id = *km_zygote_id(m->z);
-	enum use use = use_of(m);
+	bool useful = was_useful(m);
 	bool was_wanted = m->role != LEAVING && !zs->ending;
 
 	list_del(&m->node);
 	km_zygote_free(m->z);
 	mem_free(m);
 	if (was_wanted)
-		replace(zs, &id, use, why);
+		replace(zs, &id, useful, why);
 	else
 		log_info(&id, "ended: %s", why);
 	zs->changed(zs->arg);
@@ -243,7 +233,7 @@ boot(struct km_zygotes *zs)
 		mem_free(m);
 		log_warn(NULL,
 		         "no zygote of %s: %s; kernels are spawned, the next try is in %llu ms",
-		         zs->spec->name, err.text, (unsigned long long)plan_retry(zs, NONE));
+		         zs->spec->name, err.text, (unsigned long long)plan_retry(zs, false));
 		return false;
 	}
 	list_add_before(&zs->members, &m->node);
