@@ -323,6 +323,23 @@ rig_exec(struct gw_ctx *ctx, const char *code, struct tape *t)
 	return rig_exec_with(ctx, &rq, t);
 }
 
+static void
+on_told(void *arg, int status, const char *why)
+{
+	struct waiter *w = arg;
+
+	w->calls_n++;
+	w->status = status;
+	(void)snprintf(w->why, sizeof(w->why), "%s", why != NULL ? why : "");
+}
+
+void
+rig_wait(struct gw_ctx *c, struct waiter *w)
+{
+	*w = (struct waiter){.status = 1};
+	gw_ctx_wait(c, &w->w, on_told, w);
+}
+
 const char *
 rig_meta(const struct km_kernel *k, const char *key)
 {

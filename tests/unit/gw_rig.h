@@ -66,6 +66,17 @@ struct gw_exec *rig_exec(struct gw_ctx *ctx, const char *code, struct tape *t);
 struct gw_exec *rig_exec_with(struct gw_ctx *ctx, const struct gw_exec_request *rq,
                               struct tape *t);
 
+/* Who waits for a context's kernel, and what it was told. */
+struct waiter {
+	struct gw_ctx_wait w;
+	unsigned calls_n;
+	int status; /* 1 before */
+	char why[128];
+};
+
+/* Wait for c's kernel; *w is made anew. */
+void rig_wait(struct gw_ctx *c, struct waiter *w);
+
 /* A text that the last request carried for our own kernels: metadata.kernelbridge.key, or NULL. */
 const char *rig_meta(const struct km_kernel *k, const char *key);
 

@@ -285,34 +285,15 @@ a_restart_is_a_fresh_kernel_under_the_same_id(void **state)
 
 /* --- waiting ---------------------------------------------------------------------------- */
 
-struct waiter {
-	struct gw_ctx_wait w;
-	unsigned calls_n;
-	int status;
-	char why[128];
-};
-
-static void
-on_told(void *arg, int status, const char *why)
-{
-	struct waiter *w = arg;
-
-	w->calls_n++;
-	w->status = status;
-	(void)snprintf(w->why, sizeof(w->why), "%s", why != NULL ? why : "");
-}
-
 static void
 who_waits_is_told_once(void **state)
 {
 	struct rig *r = rig_new();
-	struct waiter w = {.status = 1};
-	struct waiter ready = {.status = 1};
-	struct waiter gone = {.status = 1};
+	struct waiter w, ready, gone;
 
 	(void)state;
-	gw_ctx_wait(r->ctx, &w.w, on_told, &w);
-	gw_ctx_wait(r->ctx, &gone.w, on_told, &gone);
+	rig_wait(r->ctx, &w);
+	rig_wait(r->ctx, &gone);
 	gw_ctx_wait_cancel(&gone.w);
 	gw_ctx_wait_cancel(&gone.w);
 	rig_settle(r);
@@ -323,8 +304,8 @@ who_waits_is_told_once(void **state)
 	assert_int_equal(w.calls_n, 1);
 	assert_int_equal(w.status, 0);
 	gw_ctx_wait_cancel(&w.w);
-	gw_ctx_wait(r->ctx, &ready.w, on_told, &ready); /* it answers already */
-	assert_int_equal(ready.calls_n, 0);             /* later, never at once */
+	rig_wait(r->ctx, &ready);           /* it answers already */
+	assert_int_equal(ready.calls_n, 0); /* later, never at once */
 	rig_settle(r);
 	assert_int_equal(ready.status, 0);
 	assert_int_equal(gone.calls_n, 0);
@@ -335,12 +316,12 @@ static void
 who_waits_makes_a_kernel_start(void **state)
 {
 	struct rig *r = rig_ready();
-	struct waiter w = {.status = 1};
+	struct waiter w;
 
 	(void)state;
 	paper_die(paper_newest(), "signal 9");
 	rig_settle(r);
-	gw_ctx_wait(r->ctx, &w.w, on_told, &w);
+	rig_wait(r->ctx, &w);
 	rig_settle(r);
 	assert_int_equal(paper_count(), 1);
 	paper_ready(paper_newest());
@@ -354,11 +335,11 @@ static void
 who_waits_for_a_dying_kernel_gets_the_next(void **state)
 {
 	struct rig *r = rig_ready();
-	struct waiter w = {.status = 1};
+	struct waiter w;
 
 	(void)state;
 	km_kernel_kill(paper_newest());
-	gw_ctx_wait(r->ctx, &w.w, on_told, &w);
+	rig_wait(r->ctx, &w);
 	rig_settle(r);
 	assert_int_equal(w.calls_n, 0);
 	paper_die(paper_newest(), "signal 9");
@@ -374,28 +355,28 @@ static void
 who_waits_is_told_of_failure(void **state)
 {
 	struct rig *r = rig_new();
-	struct waiter w[4] = {{.status = 1}, {.status = 1}, {.status = 1}, {.status = 1}};
+	struct waiter w[4];
 	struct err err;
 
 	(void)state;
-	gw_ctx_wait(r->ctx, &w[0].w, on_told, &w[0]);
+	rig_wait(r->ctx, &w[0]);
 	paper_die(paper_newest(), "exit code 1");
 	rig_settle(r);
 	assert_string_equal(w[0].why, "kernel 'python3' could not start: exit code 1");
 	paper_start_rc = -EBUSY;
 	paper_start_why = "no sockets left";
-	gw_ctx_wait(r->ctx, &w[1].w, on_told, &w[1]);
+	rig_wait(r->ctx, &w[1]);
 	rig_settle(r);
 	assert_string_equal(w[1].why, "no sockets left");
 	paper_start_rc = 0;
-	gw_ctx_wait(r->ctx, &w[2].w, on_told, &w[2]);
+	rig_wait(r->ctx, &w[2]);
 	rig_settle(r);
 	paper_start_rc = -EBUSY;
 	assert_int_equal(gw_ctx_restart(r->ctx, &err), -EBUSY);
 	rig_settle(r);
 	assert_string_equal(w[2].why, "no sockets left");
 	paper_start_rc = 0;
-	gw_ctx_wait(r->ctx, &w[3].w, on_told, &w[3]);
+	rig_wait(r->ctx, &w[3]);
 	gw_ctx_delete(r->ctx);
 	assert_string_equal(w[3].why, "context deleted");
 	rig_settle(r);
@@ -411,14 +392,14 @@ static void
 a_provisional_context_goes_when_it_cannot_start(void **state)
 {
 	struct rig *r = rig_ready();
-	struct waiter w = {.status = 1};
+	struct waiter w;
 	struct gw_ctx *c;
 	struct err err;
 
 	(void)state;
 	assert_int_equal(gw_ctx_new(r->sandbox, &any, &c, &err), 0);
 	gw_ctx_set_provisional(c);
-	gw_ctx_wait(c, &w.w, on_told, &w);
+	rig_wait(c, &w);
 	paper_die(paper_newest(), "exit code 1");
 	rig_settle(r);
 	assert_int_equal(w.calls_n, 1);

@@ -275,23 +275,6 @@ a_context_gets_one_that_waits(void **state)
 	rig_free(r);
 }
 
-struct waiter {
-	struct gw_ctx_wait w;
-	unsigned calls_n;
-	int status;
-	char why[128];
-};
-
-static void
-on_told(void *arg, int status, const char *why)
-{
-	struct waiter *w = arg;
-
-	w->calls_n++;
-	w->status = status;
-	(void)snprintf(w->why, sizeof(w->why), "%s", why != NULL ? why : "");
-}
-
 /* What goes wrong with a kernel that is handed out: all of it looks the same to a client. */
 static void
 it_refuses(struct rig *r, struct km_kernel *k)
@@ -326,13 +309,13 @@ one_that_is_lost_on_the_way_is_replaced(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(mishaps) / sizeof(mishaps[0]); i++) {
 		struct rig *r = pool_full(1);
-		struct waiter w = {.status = 1};
+		struct waiter w;
 		struct tape *t = tape_new();
 		struct gw_ctx *c = make(r);
 		struct km_kernel *lost = given();
 
 		gw_ctx_set_provisional(c);
-		gw_ctx_wait(c, &w.w, on_told, &w);
+		rig_wait(c, &w);
 		(void)rig_exec(c, "1", t);
 		mishaps[i](r, lost);
 		rig_settle(r);
@@ -358,13 +341,13 @@ static void
 one_that_is_lost_and_no_other(void **state)
 {
 	struct rig *r = pool_full(1);
-	struct waiter w = {.status = 1};
+	struct waiter w;
 	struct tape *t = tape_new();
 	struct gw_ctx *c = make(r);
 
 	(void)state;
 	gw_ctx_set_provisional(c);
-	gw_ctx_wait(c, &w.w, on_told, &w);
+	rig_wait(c, &w);
 	(void)rig_exec(c, "1", t);
 	paper_start_rc = -ENOENT;
 	paper_die(given(), "signal 9");
