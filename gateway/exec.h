@@ -152,12 +152,6 @@ void gw_exec_stop(struct gw_exec *ex, enum gw_done how, uint64_t kill_ms);
  * or is being left, or nothing would tell when it can run the next one.  For context.c. */
 void gw_exec_finish(struct gw_exec *ex, enum gw_done how, const char *why);
 
-/* Add ev to its log, from where its sinks get it, after the marker of what was cut before it.  For
- * exec_msg.c. */
-void gw_exec_append(struct gw_exec *ex, const struct gw_event *ev);
-/* Bytes that its slowest sink has not taken; 0 where it has none.  For exec_cut.c. */
-size_t gw_exec_behind(const struct gw_exec *ex);
-
 /* Answer its INPUT event.  Returns 0, or -ENOENT if none waits. */
 int gw_exec_input(struct gw_exec *ex, const char *value, size_t len);
 

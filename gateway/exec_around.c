@@ -7,6 +7,7 @@
 #include "gateway/context.h"
 #include "gateway/core.h"
 #include "gateway/exec.h"
+#include "gateway/exec_feed.h"
 #include "gateway/exec_flush.h"
 #include "gateway/exec_msg.h"
 #include "gateway/language.h"

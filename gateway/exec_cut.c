@@ -11,6 +11,7 @@
 
 #include "gateway/core.h"
 #include "gateway/exec.h"
+#include "gateway/exec_feed.h"
 #include "gateway/metrics.h"
 #include "kernelmgr/kernel.h"
 

@@ -7,6 +7,7 @@
 #include "gateway/core.h"
 #include "gateway/exec.h"
 #include "gateway/exec_cut.h"
+#include "gateway/exec_feed.h"
 #include "wire/msg.h"
 
 static const char *

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/exec_feed.h"
 #include "tests/unit/gw_rig.h"
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "gateway/dialects/osb.h"
+#include "gateway/exec_feed.h"
 #include "tests/fuzz/fake_edge.h"
 #include "tests/unit/gw_rig.h"
 #include "wire/base/err.h"
