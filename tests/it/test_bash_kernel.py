@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shlex
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,17 @@ def test_an_interrupt_at_any_time(bash: RawKernel) -> None:
         threading.Event().wait(turn * 0.00005)
         bash.manager.interrupt_kernel()
         assert ended(bash.finish(request)) == ("", "", "130")
+
+
+def test_an_interrupt_where_they_were_ignored(tmp_path: Path) -> None:
+    """As what a shell starts in the background inherits it."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        kernel = RawKernel(tmp_path / "own", "bash")
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert ended(interrupted(kernel, "echo ready; sleep 1000; echo not reached")) == ("ready\n", "", "130")
+    kernel.close()
 
 
 def test_interrupt_without_code_is_nothing(bash: RawKernel) -> None:

@@ -30,6 +30,8 @@ class BashKernel(StockKernel):
     def kernel_info(self):
         return {**super().kernel_info, "supported_features": []}
 
+    bashwrapper = None
+
     def _start_bash(self):
         """Not yet: begin() does it, when the process is as the user's code is to find it."""
 
@@ -40,15 +42,18 @@ class BashKernel(StockKernel):
         # A signal just before the wait for bash: its handler here runs only when something wakes it.
         self._wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-        self._start()
+        # Before bash starts: one that finds SIGINT ignored, as a shell's background jobs do, can never
+        # be interrupted.
         signal.signal(signal.SIGINT, self._on_sigint)
+        self._start()
 
     def _start(self):
         self.bashwrapper = Bash(stdout=1, stderr=2, wake=self._wake)  # bash_kernel's name for it
         self.bashwrapper.ask(COMMANDS)
 
     def _on_sigint(self, signum, frame):
-        self.bashwrapper.interrupt()
+        if self.bashwrapper is not None:
+            self.bashwrapper.interrupt()
 
     # The handler stays as it is: an interrupt that comes between two runs does nothing.
     def pre_handler_hook(self):
