@@ -12,7 +12,10 @@ import pytest
 from harness.gateway import prefix
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
-SPECS = {path.parent.name: json.loads(path.read_text()) for path in prefix().glob("share/jupyter/kernels/*/kernel.json")}
+SPECS = {
+    path.parent.name: json.loads(path.read_text())
+    for path in prefix().glob("share/jupyter/kernels/*/kernel.json")
+}
 OVER_TCP = sorted(
     name for name, spec in SPECS.items() if spec["metadata"].get("kernelbridge", {}).get("transport") == "tcp"
 )

@@ -18,7 +18,10 @@ from clients import Native, hold
 from harness.gateway import Gateway, prefix, until
 from specs import PYTHON, write_spec
 
-RESTING = ("--pool_python=0", "--zygote_preload=")  # so that each context is a fork, of a zygote that loads soon
+RESTING = (
+    "--pool_python=0",
+    "--zygote_preload=",
+)  # so that each context is a fork, of a zygote that loads soon
 KILLS = 50
 CLIENTS = 4
 BURST = 40
@@ -87,7 +90,10 @@ def test_what_must_be_spawned_is(gw: Gateway) -> None:
         assert said.text() == "0\n"
         context = native.context(envs={"PYTHON_VERSION": "3", "MINE": "é\n"})
         assert launchers(gw)[-1] == "zygote"
-        assert native.run("import os; print(ascii(os.environ['MINE']))", context=context).text() == "'\\xe9\\n'\n"
+        assert (
+            native.run("import os; print(ascii(os.environ['MINE']))", context=context).text()
+            == "'\\xe9\\n'\n"
+        )
 
 
 def test_launcher_local(make_gateway: Callable[..., Gateway]) -> None:
@@ -222,7 +228,9 @@ def test_zygote_is_killed_before_it_looks_at_its_kernel(
     gateway = make_gateway("--pool_python=0", env={"JUPYTER_PATH": str(tmp_path)})
     with Native(gateway) as native:
         native.context(language="odd")  # spawned while the zygote loads
-        zygote = until("a zygote", lambda: re.search(r"zygote=(\w+) started spec=odd pid=(\d+)", gateway.stderr))
+        zygote = until(
+            "a zygote", lambda: re.search(r"zygote=(\w+) started spec=odd pid=(\d+)", gateway.stderr)
+        )
         until("it is ready", lambda: f"zygote={zygote[1]} ready" in gateway.stderr)
         context = native.context(language="odd")
         go = tmp_path / "go"

@@ -30,6 +30,17 @@ def test_line_arrives_while_the_cell_computes(kernel, tmp_path):
     kernel.finish(msg_id)
 
 
+def test_the_start_of_a_cell_and_a_result_within_it_arrive_while_it_runs(kernel, tmp_path):
+    """They wait for what follows, but not for ever."""
+    flag = tmp_path / "flag"
+    hold = f"while not os.path.exists({str(flag)!r}): sum(range(1000))"
+    msg_id = kernel.send(f"import os, sys\nsys.displayhook(6 * 7)\n{hold}\nsys.displayhook('end')")
+    seen = [kernel.event(msg_id) for _ in range(3)]
+    assert [msg["msg_type"] for msg in seen] == ["status", "execute_input", "execute_result"]
+    flag.touch()
+    assert [msg["msg_type"] for msg in kernel.finish(msg_id).events] == ["execute_result", "status"]
+
+
 def test_short_print_is_one_message(kernel):
     runs = [kernel.run("print('one', 'two')").of("stream") for _ in range(50)]
     texts = [[e["content"]["text"] for e in streams] for streams in runs]
