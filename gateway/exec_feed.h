@@ -15,8 +15,8 @@ struct gw_exec;
 /* Add ev to its log, after the marker of what was cut before it. */
 void gw_exec_append(struct gw_exec *ex, const struct gw_event *ev);
 
-/* The task of ex->pump, for an execution: sinks have something to read. */
-void gw_exec_pump(void *ex);
+/* The task of an execution, arg: sinks have something to read. */
+void gw_exec_pump(void *arg);
 
 /* Let the kernel wait when the slowest sink is event_high_bytes behind; let it go on when that
  * sink has caught up with half of it.  A run that is being stopped gets more room: its end comes
