@@ -42,7 +42,7 @@ class Zygote:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(60)
         argv = spec["metadata"]["kernelbridge"]["zygote"]
-        script = f"exec 3<&{theirs.fileno()}-; exec \"$@\""
+        script = f'exec 3<&{theirs.fileno()}-; exec "$@"'
         self.process = subprocess.Popen(
             ["bash", "-c", script, "zygote", *argv, *words],
             env={**os.environ, ID: "zygote00", **(env or {})},
@@ -55,11 +55,18 @@ class Zygote:
         theirs.close()
         self.pid = self.process.pid
         self.n = 0
+        self.forked: set[int] = set()  # requests that a kernel answered
         assert self.read() == {"ready": True}
 
     def read(self) -> dict[str, Any]:
-        """Return the next packet."""
-        return json.loads(self.socket.recv(1 << 16))
+        """Return the next packet; an error after a kernel's own answer says nothing."""
+        while True:
+            packet = json.loads(self.socket.recv(1 << 16))
+            if "pid" in packet:
+                self.forked.add(packet["n"])
+            elif packet.get("n") in self.forked:
+                continue
+            return packet
 
     def send(self, packet: bytes, fds: list[int]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []

@@ -73,7 +73,7 @@ def is_gone(pid: str) -> bool:
     """No process has that pid, or its parent has not looked at it yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
