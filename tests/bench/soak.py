@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 from protocols import NativeApi
-from rig import SDK_PYTHON, Bench, Gateway, gateway, weight
+from rig import SDK_PYTHON, Bench, Gateway, gateway, until, weight
 
 EVERY_S = 10.0
+REST_S = 180.0  # the pool that has grown shrinks a minute after the load
 WARM_UP = 0.25  # the share of the samples that are left out of the line
 FDS_MAX = 4.0  # growth over the time measured that still is none: descriptors,
 RSS_MAX = 0.05  # ... and of the resident set, as a share of it
@@ -88,7 +89,7 @@ def measure(bench: Bench) -> dict:
             said = load.stdout.read()
         if load.returncode != 0:
             raise RuntimeError("the load failed, see above")
-        running.settle()
+        until("the pool to shrink", lambda: len(running.kernels()) <= before["kernels"], REST_S, every_s=1)
         after = sample(running)
     samples = [one for one in samples if one["s"] <= seconds] or samples
     return {

@@ -172,10 +172,10 @@ def measure(bench: Bench) -> dict:
     every = cases()
     ways = ["wire", "native"] if bench.quick else ["wire", "native", "e2b", "daytona"]
     rounds = {
-        "lines": bench.pick(3, 2),
-        "flushed": bench.pick(3, 2),
+        "lines": bench.pick(7, 2),
+        "flushed": bench.pick(5, 2),
         "displays": bench.pick(5, 1),
-        "write": bench.pick(5, 2),
+        "write": bench.pick(7, 2),
     }
     with gateway(bench) as through, floor_kernel(bench) as floor:
         place = Place(bench.folder, through, floor)
