@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,12 @@ class Tongue:
 
 def kernels(gateway: Gateway) -> set[int]:
     """The living kernels' pids."""
-    children = psutil.Process(gateway.process.pid).children()
-    return {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
+    living = set()
+    for child in psutil.Process(gateway.process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                living.add(child.pid)
+    return living
 
 
 @contextmanager
