@@ -22,8 +22,9 @@ from kernelbridge_kernel.wire import encode
 from .session import Session
 
 _LOWEST = 100  # our descriptors in bash are above those that scripts choose by hand
-_AGAIN = 20  # milliseconds from an interrupt until it is followed up; twice as many each time
+_AGAIN = 20  # milliseconds from an interrupt until it is followed up; a quarter more each time
 _AT_MOST = 1000
+_LONG = 250  # by then most have worked
 _PATIENCE = 2000  # milliseconds for bash to end by itself
 _CHUNK = 1 << 16
 
@@ -157,7 +158,7 @@ class Bash:
             if self._wake in ready:
                 os.read(self._wake, _CHUNK)
             if not ready:
-                timeout = min(2 * timeout, _AT_MOST)
+                timeout = min(timeout + timeout // 4, _AT_MOST)
                 self._follow_up(timeout, end)
             text += self._heard()
             *records, _rest = text.split(b"\0")
@@ -179,7 +180,7 @@ class Bash:
             self._signalled = False
             self._write(b"\n" + end)
         self._session.interrupt_again(only_deaf=self._trap)
-        if timeout == _AT_MOST and self._session.is_stuck():
+        if timeout > _LONG and self._session.is_stuck():
             self._process.kill()
 
     def _write(self, line: bytes):

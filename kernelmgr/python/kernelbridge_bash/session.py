@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 _PAUSE = 5  # milliseconds
 _TRIES = 400  # pauses for bash to reap what was killed
-_SAMPLES = 40  # pauses in which a bash that works sleeps or takes SIGCHLD at least once
+_BUSY = 20  # ticks of processor time in which a bash that works sleeps or takes SIGCHLD at least once
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,6 +24,7 @@ class _Process(NamedTuple):
     state: bytes
     parent: int
     group: int
+    used: int  # processor time, in ticks
     started: int  # in ticks since boot
     ignores: bool
     handles: bool
@@ -49,24 +50,30 @@ class Session:
 
     def interrupt(self):
         """SIGINT for all of them."""
-        others = [process for process in self._members() if process.pid != self._leader]
-        self._handled = {p.pid for p in others if p.handles and p.name != b"bash"}
+        self._handled = {process.pid for process in self._members() if self._may_handle(process)}
         self._struck = int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICK)
         self.signal(signal.SIGINT)
 
     def interrupt_again(self, only_deaf: bool):
-        """SIGINT again for who would have died of it: between fork and exec it does nothing. And for
-        what has begun since and bash itself: when the child that bash waits for has ended otherwise
-        just then, bash goes on. That not with `only_deaf`, or if one that handles SIGINT got the first:
-        then going on is right."""
+        """SIGINT again: between fork and exec it does nothing, and when the child that bash waits for has
+        ended otherwise just then, bash goes on. Not for one that handles SIGINT; and with `only_deaf`, or
+        if one that handles it got the first, only for who had begun by then, bash not included: then
+        going on is right."""
         only_deaf = only_deaf or bool(self._handled)
+        members = list(self._members())
+        if not only_deaf and not any(self._may_handle(process) for process in members):
+            self.signal(signal.SIGINT)  # at once: between two signals a short child ends
+            return
         if not only_deaf:
             _kill(self._leader, signal.SIGINT)
-        for process in self._members():
-            spared = process.pid == self._leader or process.pid in self._handled
-            meant = not only_deaf or process.started <= self._struck
-            if meant and not (spared or process.ignores or process.handles):
+        for process in members:
+            spared = process.pid == self._leader or process.ignores or process.handles
+            if not spared and (not only_deaf or process.started <= self._struck):
                 _kill(process.pid, signal.SIGINT)
+
+    def _may_handle(self, process: _Process) -> bool:
+        """True for what may want to do something itself about SIGINT: no bash that is about to exec."""
+        return process.pid != self._leader and process.handles and process.name != b"bash"
 
     def end_strays(self):
         """End children that have not heard when bash has ended the cell for the interrupt: it would wait
@@ -88,13 +95,17 @@ class Session:
 
     def is_stuck(self) -> bool:
         """True where an interrupt has met bash at a fork and left it turning round with SIGCHLD blocked,
-        for ever (seen in 5.2)."""
-        for _sample in range(_SAMPLES):
+        for ever: 5.2 does when SIGINT comes with the handler that it sets to wait for a child. One that
+        waits for a processor stands still in any state: only the time that it has used tells."""
+        used = None
+        while True:
             leader = _process(self._leader)
             if leader is None or not leader.blocks or leader.state != b"R":
                 return False
+            used = leader.used if used is None else used
+            if leader.used - used >= _BUSY:
+                return True
             _pause()
-        return True
 
     def _members(self) -> Iterator[_Process]:
         for name in os.listdir("/proc"):
@@ -121,8 +132,8 @@ def _process(pid: int) -> _Process | None:
         return None
     wanted = ((b"SigIgn", signal.SIGINT), (b"SigCgt", signal.SIGINT), (b"SigBlk", signal.SIGCHLD))
     does = (bool(int(masks[key], 16) >> (signum - 1) & 1) for key, signum in wanted)
-    numbers = (int(fields[i]) for i in (1, 2, 19))
-    return _Process(pid, before.partition(b"(")[2], fields[0], *numbers, *does)
+    parent, group, user, system, started = (int(fields[i]) for i in (1, 2, 11, 12, 19))
+    return _Process(pid, before.partition(b"(")[2], fields[0], parent, group, user + system, started, *does)
 
 
 def _kill(pid: int, signum: int):
