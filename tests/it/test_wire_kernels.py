@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wirekernels import IPYKERNEL_WAITS, PORTS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("6.29.5", "7.4.0")
-PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 Step = Callable[..., dict[str, Any]]
 
 
@@ -152,6 +151,7 @@ def test_unknown_request(step: Step) -> None:
 
 @pytest.mark.parametrize("pause_ms", [0, 3000])
 def test_nothing_is_lost(step: Step, pause_ms: int) -> None:
+    step(IPYKERNEL_WAITS)
     code = "from IPython.display import display\nfor i in range(20000): display(i)"
     result = step(code, pause_ms=pause_ms)
     shown = [

@@ -53,6 +53,8 @@ class Kernel:
     replies: bool = True  # to it
 
 
+# A stock ipykernel drops what is above its send mark, where its reader gets no processor for a moment.
+IPYKERNEL_WAITS = "import zmq\nget_ipython().kernel.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1)"
 _PYTHON = {
     "implementation": "ipython",
     "language": "python",
@@ -71,7 +73,7 @@ KERNELS = (
     Kernel(name="python3", **_PYTHON),
     Kernel(
         name="ipykernel",
-        waits="import zmq\nget_ipython().kernel.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1)",
+        waits=IPYKERNEL_WAITS,
         **_PYTHON,
     ),
     Kernel(
