@@ -92,6 +92,55 @@ close_frames(struct wire_channel *ch, size_t n)
 		(void)zmq_msg_close(&ch->msgs[i]);
 }
 
+/* A signal that comes while ZMQ looks for what its threads have done ends a call with EINTR, before it
+ * did anything: also in the middle of a message, and also with ZMQ_DONTWAIT. */
+
+static int
+receive_frame(zmq_msg_t *msg, void *socket)
+{
+	int rc;
+
+	do
+		rc = zmq_msg_recv(msg, socket, ZMQ_DONTWAIT);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+static int
+send_frame(void *socket, struct wire_slice frame, int flags)
+{
+	int rc;
+
+	do
+		rc = zmq_send(socket, frame.ptr, frame.len, flags | ZMQ_DONTWAIT);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+static int
+connect_to(void *socket, const char *endpoint)
+{
+	int rc;
+
+	do
+		rc = zmq_connect(socket, endpoint);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+/* Reading ZMQ_EVENTS also makes ZMQ do what it has to do, and rearms ZMQ_FD. */
+static int
+events_of(void *socket)
+{
+	int events = 0, rc;
+	size_t size = sizeof(events);
+
+	do
+		rc = zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
+	while (rc < 0 && errno == EINTR);
+	return rc == 0 ? events : 0;
+}
+
 /* Receive one whole message into ch->msgs.  Returns its number of frames, 0 if it has too many
  * (those are read and forgotten), or -1 when none is there: errno is EAGAIN then, and ZMQ has
  * done all that there was to do. */
@@ -110,7 +159,7 @@ receive(struct wire_channel *ch)
 		if (n == ch->room)
 			make_room(ch);
 		(void)zmq_msg_init(&ch->msgs[n]);
-		if (zmq_msg_recv(&ch->msgs[n], ch->socket, ZMQ_DONTWAIT) < 0)
+		if (receive_frame(&ch->msgs[n], ch->socket) < 0)
 			return -1; /* only the first can fail: messages arrive whole */
 		more = zmq_msg_more(&ch->msgs[n]) != 0;
 		n++;
@@ -158,20 +207,10 @@ deliver(struct wire_channel *ch)
 	return true;
 }
 
-/* Reading ZMQ_EVENTS also makes ZMQ do what it has to do, and rearms ZMQ_FD. */
-static int
-events_of(struct wire_channel *ch)
-{
-	int events = 0;
-	size_t size = sizeof(events);
-
-	return zmq_getsockopt(ch->socket, ZMQ_EVENTS, &events, &size) == 0 ? events : 0;
-}
-
 static void
 look_again(struct wire_channel *ch)
 {
-	int events = events_of(ch);
+	int events = events_of(ch->socket);
 
 	if (((events & ZMQ_POLLIN) != 0 && !ch->paused) ||
 	    ((events & ZMQ_POLLOUT) != 0 && ch->connected != NULL))
@@ -184,7 +223,7 @@ tell_connected(struct wire_channel *ch)
 {
 	loop_fn *fn = ch->connected;
 
-	if (fn == NULL || (events_of(ch) & ZMQ_POLLOUT) == 0)
+	if (fn == NULL || (events_of(ch->socket) & ZMQ_POLLOUT) == 0)
 		return;
 	ch->connected = NULL;
 	fn(ch->arg); /* may free ch */
@@ -252,7 +291,7 @@ wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf, wire_cha
 	ch->connected = conf->connected;
 	ch->mark = (size_t)conf->iopub_hwm;
 	loop_task_init(&ch->again, lp, run, ch);
-	if (zmq_connect(sock, conf->endpoint) == 0)
+	if (connect_to(sock, conf->endpoint) == 0)
 		ch->watch = loop_fd_new(lp, zsock_fd(sock), LOOP_READ, on_fd, ch);
 	if (ch->watch == NULL) {
 		int saved = errno;
@@ -296,12 +335,9 @@ wire_channel_send(struct wire_channel *ch, const struct wire_slice *frames, size
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		int flags = ZMQ_DONTWAIT | (i + 1 < n ? ZMQ_SNDMORE : 0);
-
-		if (zmq_send(ch->socket, frames[i].ptr, frames[i].len, flags) < 0)
-			rc = errno == EAGAIN ? -EPIPE : -EIO;
-	}
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (send_frame(ch->socket, frames[i], i + 1 < n ? ZMQ_SNDMORE : 0) < 0)
+			rc = -EPIPE;
 	look_again(ch);
 	return rc;
 }

@@ -49,7 +49,7 @@ struct wire_channel *wire_channel_new(struct loop *lp, const struct wire_channel
 /* Legal in every state, also from inside fn.  NULL is fine. */
 void wire_channel_free(struct wire_channel *ch);
 
-/* Queue one multipart message.  Returns 0 or -EPIPE/-EIO. */
+/* Queue one multipart message.  Returns 0, or -EPIPE where ZMQ does not take it. */
 int wire_channel_send(struct wire_channel *ch, const struct wire_slice *frames, size_t n);
 
 /* Stop and go on delivering; messages wait in ZMQ meanwhile, then in the kernel. */

@@ -5,12 +5,14 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +29,8 @@
 #define PER_TURN     64
 #define FRAMES_LIMIT 65536
 #define FRAME_MAX    ((size_t)8 << 20)
+#define INTERRUPTS                                                                             \
+	3 /* in an interrupted test, so many-th look of ZMQ for commands ends with EINTR */
 
 struct world {
 	struct loop *lp;
@@ -45,6 +49,25 @@ struct world {
 
 static struct world *w; /* of the test that runs */
 
+static _Thread_local bool interrupted; /* this thread's looks are */
+
+/* In the place of poll(2), also for libzmq: as if a signal had come in the middle of it. */
+int poll_or_signal(struct pollfd *fds, nfds_t n, int timeout_ms) __asm__("poll")
+    __attribute__((visibility("default")));
+
+int
+poll_or_signal(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	static _Thread_local unsigned looks;
+	const struct timespec left = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+	if (interrupted && timeout_ms == 0 && ++looks % INTERRUPTS == 0) {
+		errno = EINTR;
+		return -1;
+	}
+	return ppoll(fds, n, timeout_ms < 0 ? NULL : &left, NULL);
+}
+
 static void
 on_expiry(void *arg)
 {
@@ -60,6 +83,7 @@ setup(void **state)
 	(void)state;
 	memset(&world, 0, sizeof(world));
 	w = &world;
+	interrupted = false;
 	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/channel.XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	(void)snprintf(w->path, sizeof(w->path), "%s/s", w->dir);
@@ -310,6 +334,30 @@ no_wake_up_is_lost(void **state)
 	run_until(ECHOES);
 	assert_int_equal(pthread_join(thread, &result), 0);
 	assert_non_null(result);
+}
+
+static void
+signals_interrupt_no_exchange(void **state)
+{
+	interrupted = true;
+	no_wake_up_is_lost(state);
+}
+
+/* Every hundredth frame ZMQ looks for commands, so in the middle of messages too. */
+static void
+signals_cut_no_message(void **state)
+{
+	(void)state;
+	bind_peer(ZMQ_XPUB);
+	open_channel(WIRE_IOPUB, 0, on_known_frames);
+	await_subscription();
+	for (int i = 0; i < FLOOD; i++) {
+		(void)zmq_send(w->peer, "topic", 5, ZMQ_SNDMORE);
+		(void)zmq_send(w->peer, "", 0, ZMQ_SNDMORE);
+		(void)zmq_send(w->peer, "a\0b", 3, 0);
+	}
+	interrupted = true;
+	run_until(FLOOD);
 }
 
 static void
@@ -573,6 +621,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(unsent_messages_do_not_linger, setup, teardown),
 	    cmocka_unit_test_setup_teardown(send_swallows_no_wake_up, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_wake_up_is_lost, setup, teardown),
+	    cmocka_unit_test_setup_teardown(signals_interrupt_no_exchange, setup, teardown),
+	    cmocka_unit_test_setup_teardown(signals_cut_no_message, setup, teardown),
 	    cmocka_unit_test_setup_teardown(flood_comes_in_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(pause_holds_and_resume_delivers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(small_mark_holds_the_publisher, setup, teardown),
