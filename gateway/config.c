@@ -136,21 +136,10 @@ field(const struct gw_config *cfg, const struct key *k)
 	return (char *)(uintptr_t)cfg + k->offset;
 }
 
-static int
-parse_number(const struct key *k, const char *value, uint64_t *ret, struct err *err)
+static bool
+may_be_empty(const struct key *k)
 {
-	char *end;
-	unsigned long long n;
-
-	errno = 0;
-	n = strtoull(value, &end, 10);
-	if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || n < k->min ||
-	    n > k->max)
-		return err_set(err, -EINVAL,
-		               "%s = %.40s: expected a whole number from %llu to %llu", k->name,
-		               value, (unsigned long long)k->min, (unsigned long long)k->max);
-	*ret = n;
-	return 0;
+	return k->type == T_LIST || (k->type == T_STRING && k->def[0] == '\0');
 }
 
 static int
@@ -161,7 +150,7 @@ set(struct gw_config *cfg, const struct key *k, const char *value, struct err *e
 
 	switch (k->type) {
 	case T_NUMBER:
-		return parse_number(k, value, at, err);
+		return gw_config_value_number(k->name, value, k->min, k->max, at, err);
 	case T_BOOL:
 		if (!yes && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
 			return err_set(err, -EINVAL, "%s = %.40s: expected true or false",
@@ -176,6 +165,8 @@ set(struct gw_config *cfg, const struct key *k, const char *value, struct err *e
 		if (k->choices != NULL && !gw_config_value_is_choice(k->choices, value))
 			return err_set(err, -EINVAL, "%s = %.40s: expected %s", k->name, value,
 			               k->choices);
+		if (value[0] == '\0' && !may_be_empty(k))
+			return err_set(err, -EINVAL, "%s is empty: expected a path", k->name);
 		mem_free(*(char **)at);
 		*(char **)at = gw_config_value_expand(value);
 		return 0;
@@ -405,7 +396,7 @@ read_environment(struct values *v, struct err *err)
 		for (const char *p = keys[i].name; *p != '\0'; p++)
 			name[n++] = (char)toupper((unsigned char)*p);
 		value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
-		if (value != NULL)
+		if (value != NULL && (value[0] != '\0' || may_be_empty(&keys[i])))
 			rc = say(v, keys[i].name, value, err);
 	}
 	return rc;

@@ -1,7 +1,8 @@
 /* gateway/config.h - CORE: every setting, from one table.
  *
- * Defaults < `--config FILE` < environment KERNELBRIDGE_KEY < `--key=value`.  The table feeds
- * the parser, --help, --print-config, --check-config and configs/kernelbridge.cfg.
+ * Defaults < `--config FILE` < environment KERNELBRIDGE_KEY < `--key=value`.  A variable that is
+ * empty counts as not set, as in a shell's ${NAME:-}, unless the key's value may be empty.  The
+ * table feeds the parser, --help, --print-config, --check-config and configs/kernelbridge.cfg.
  */
 #ifndef GW_CONFIG_H
 #define GW_CONFIG_H

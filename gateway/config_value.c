@@ -1,11 +1,14 @@
 /* gateway/config_value.c - see gateway/config_value.h. */
 #include "gateway/config_value.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "wire/base/buf.h"
+#include "wire/base/err.h"
 #include "wire/base/mem.h"
 
 #define VALUE_MAX (1U << 30) /* nobody's argument is that long */
@@ -66,6 +69,24 @@ gw_config_value_is_choice(const char *choices, const char *value)
 			return false;
 		p += word + 1;
 	}
+}
+
+int
+gw_config_value_number(const char *name, const char *value, uint64_t min, uint64_t max,
+                       uint64_t *ret, struct err *err)
+{
+	char *end;
+	unsigned long long n;
+
+	errno = 0;
+	n = strtoull(value, &end, 10);
+	if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || n < min ||
+	    n > max)
+		return err_set(err, -EINVAL,
+		               "%s = %.40s: expected a whole number from %llu to %llu", name,
+		               value, (unsigned long long)min, (unsigned long long)max);
+	*ret = n;
+	return 0;
 }
 
 char *

@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+struct err;
 
 /* A list is a NULL-terminated array of strings, or NULL; it and its items are owned by its
  * holder. */
@@ -15,6 +18,11 @@ void gw_config_value_split(char ***l, const char *value);
 
 /* True if value is one of the words between the bars of choices. */
 bool gw_config_value_is_choice(const char *choices, const char *value);
+
+/* Set *ret to a whole number from min to max.  Returns 0, or -EINVAL with err filled, which calls
+ * the value by name. */
+int gw_config_value_number(const char *name, const char *value, uint64_t min, uint64_t max,
+                           uint64_t *ret, struct err *err);
 
 /* A path with ~/ or ${NAME:-default} at its start replaced from the environment; owned by the
  * caller. */

@@ -92,8 +92,8 @@ close_frames(struct wire_channel *ch, size_t n)
 		(void)zmq_msg_close(&ch->msgs[i]);
 }
 
-/* A signal that comes while ZMQ looks for what its threads have done ends a call with EINTR, before it
- * did anything: also in the middle of a message, and also with ZMQ_DONTWAIT. */
+/* A signal that comes while ZMQ looks for what its threads have done ends a call with EINTR,
+ * before it did anything: also in the middle of a message, and also with ZMQ_DONTWAIT. */
 
 static int
 receive_frame(zmq_msg_t *msg, void *socket)

@@ -53,6 +53,8 @@ BAD = {
     "--auth=maybe": ("auth", "maybe", "token|none"),
     "--auth=tok": ("auth", "tok"),
     "--auth=": ("auth",),
+    "--prefix=": ("prefix", "empty", "path"),
+    "--state_dir=": ("state_dir", "empty", "path"),
     "--log_level=loud": ("log_level", "loud"),
     "--insecure=perhaps": ("insecure", "perhaps"),
     "--max_contexts": ("max_contexts", "needs a value"),
@@ -192,6 +194,16 @@ def test_precedence(tmp_path: Path) -> None:
     assert shown["listen"].replace('"', "") == "127.0.0.1:4,127.0.0.1:5"
     assert printed(f"--config={path}", env=env)["listen"].replace('"', "") == "127.0.0.1:2,127.0.0.1:3"
     assert printed("--max_contexts=31", f"--config={path}")["max_contexts"] == "31"
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    """But where a setting may be empty, it says so."""
+    names = ("PREFIX", "STATE_DIR", "MAX_CONTEXTS", "LOG_LEVEL", "INSECURE", "ZYGOTE_PRELOAD", "E2B_DOMAIN")
+    shown = printed(env={f"KERNELBRIDGE_{name}": "" for name in names})
+    assert shown.pop("zygote_preload").replace('"', "") == ""
+    default = printed()
+    default.pop("zygote_preload")
+    assert shown == default
 
 
 def test_what_is_printed_can_be_read(tmp_path: Path) -> None:
