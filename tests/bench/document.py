@@ -268,7 +268,8 @@ def peers(s: Subject) -> Table:
     return [
         "The same code by the same clients, default settings, one server after the other. What arrived of 1e6 printed lines, of",
         "20,000 flushed prints, and of 200,000 lines to a reader that stops for 3 s; memory is PSS of one kernel after its first",
-        "run, and the server's own resident set, in MiB. *no end*: the connection dropped, or the end of the run never came.",
+        "run, and the server's own resident set, in MiB. New contexts are asked for one right after the other, so faster than our",
+        "pool refills (*A new context* has them with pauses). *no end*: the connection dropped, or the end of the run never came.",
         "",
         *table(
             [
