@@ -136,12 +136,6 @@ field(const struct gw_config *cfg, const struct key *k)
 	return (char *)(uintptr_t)cfg + k->offset;
 }
 
-static bool
-may_be_empty(const struct key *k)
-{
-	return k->type == T_LIST || (k->type == T_STRING && k->def[0] == '\0');
-}
-
 static int
 set(struct gw_config *cfg, const struct key *k, const char *value, struct err *err)
 {
@@ -165,8 +159,6 @@ set(struct gw_config *cfg, const struct key *k, const char *value, struct err *e
 		if (k->choices != NULL && !gw_config_value_is_choice(k->choices, value))
 			return err_set(err, -EINVAL, "%s = %.40s: expected %s", k->name, value,
 			               k->choices);
-		if (value[0] == '\0' && !may_be_empty(k))
-			return err_set(err, -EINVAL, "%s is empty: expected a path", k->name);
 		mem_free(*(char **)at);
 		*(char **)at = gw_config_value_expand(value);
 		return 0;
@@ -383,6 +375,12 @@ read_file(const char *path, struct values *v, struct err *err)
 	return rc;
 }
 
+static bool
+may_be_empty(const struct key *k)
+{
+	return k->type == T_LIST || (k->type == T_STRING && k->def[0] == '\0');
+}
+
 static int
 read_environment(struct values *v, struct err *err)
 {
@@ -438,6 +436,8 @@ check(const struct gw_config *cfg, struct err *err)
 		return err_set(err, -EINVAL, "listen is empty: expected ADDRESS:PORT");
 	if (cfg->send_low_bytes >= cfg->send_high_bytes)
 		return err_set(err, -EINVAL, "send_low_bytes must be below send_high_bytes");
+	if (cfg->prefix[0] == '\0')
+		return err_set(err, -EINVAL, "prefix is empty: expected a path");
 	if (cfg->state_dir[0] != '/')
 		return err_set(err, -EINVAL, "state_dir = %.60s: expected an absolute path",
 		               cfg->state_dir);

@@ -54,7 +54,7 @@ BAD = {
     "--auth=tok": ("auth", "tok"),
     "--auth=": ("auth",),
     "--prefix=": ("prefix", "empty", "path"),
-    "--state_dir=": ("state_dir", "empty", "path"),
+    "--state_dir=": ("state_dir", "absolute path"),
     "--log_level=loud": ("log_level", "loud"),
     "--insecure=perhaps": ("insecure", "perhaps"),
     "--max_contexts": ("max_contexts", "needs a value"),

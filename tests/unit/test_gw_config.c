@@ -175,6 +175,7 @@ what_is_refused_and_how(void **state)
 	    {NULL, "--auth=none|", "expected token|none"},
 	    {NULL, "--state_dir=relative", "state_dir = relative: expected an absolute path"},
 	    {NULL, "--state_dir=", "expected an absolute path"},
+	    {NULL, "--prefix=", "prefix is empty: expected a path"},
 	    {NULL, "--send_low_bytes=65536", "send_low_bytes must be below send_high_bytes"},
 	    {NULL, "--config=/no/such/file", "cannot read /no/such/file: No such file"},
 	    {NULL, "--config=/tmp", "cannot read /tmp as"},
