@@ -76,8 +76,6 @@ on_ready(void *arg)
 	struct gw_ctx *c = arg;
 
 	c->provisional = false;
-	if (is_very_default(c) && strcmp(c->sandbox->id.id, GW_SANDBOX_DEFAULT) == 0)
-		c->core->warm = true;
 	loop_task_post(&c->next); /* tells who waits, runs the first in the queue */
 }
 

@@ -15,6 +15,7 @@
 #include "gateway/rundir.h"
 #include "gateway/sandbox.h"
 #include "gateway/seat.h"
+#include "gateway/warm.h"
 #include "kernelmgr/launch_local.h"
 #include "kernelmgr/launch_zygote.h"
 #include "kernelmgr/reaper.h"
@@ -206,8 +207,6 @@ open_core(struct gw_core *core, struct err *err)
 {
 	const struct gw_sandbox_request rq = {.id = GW_SANDBOX_DEFAULT};
 	struct gw_sandbox *sb;
-	struct gw_ctx *ctx;
-	struct err why;
 	int rc;
 
 	rc = gw_languages_load(core->cfg->languages_file, &core->languages, err);
@@ -217,8 +216,7 @@ open_core(struct gw_core *core, struct err *err)
 		rc = gw_sandbox_new(core, &rq, &sb, err);
 	if (rc != 0)
 		return rc;
-	if (gw_ctx_default(sb, NULL, &ctx, &why) != 0)
-		log_warn(NULL, "no default Python context: %s", why.text);
+	core->warm = gw_warm_new(sb);
 	return 0;
 }
 
@@ -260,6 +258,8 @@ void
 gw_core_drain(struct gw_core *core)
 {
 	core->draining = true;
+	gw_warm_free(core->warm);
+	core->warm = NULL;
 	gw_pool_wake(core->pool);
 }
 
@@ -320,6 +320,7 @@ gw_core_free(struct gw_core *core)
 	if (core == NULL)
 		return;
 	core->draining = true;
+	gw_warm_free(core->warm);
 	while (!list_empty(&core->sandboxes))
 		gw_sandbox_free(list_entry(core->sandboxes.next, struct gw_sandbox, node),
 		                "the gateway is stopping");
@@ -348,7 +349,8 @@ gw_core_not_ready(const struct gw_core *core)
 {
 	if (core->draining)
 		return "the gateway is stopping";
-	return core->warm ? NULL : "the default Python kernel has not answered yet";
+	return gw_warm_is_done(core->warm) ? NULL
+	                                   : "the default Python kernel has not answered yet";
 }
 
 static void

@@ -21,6 +21,7 @@ struct gw_languages;
 struct gw_pool;
 struct gw_rundir;
 struct gw_sandbox;
+struct gw_warm;
 struct km_kernel;
 struct km_launcher;
 struct km_reaper;
@@ -48,13 +49,13 @@ struct gw_core {
 	unsigned port;             /* of the first listener; 0: none is open yet */
 	struct loop_timer *expire; /* the oldest kept execution is to go */
 	struct loop_task trim;     /* too many are kept */
+	struct gw_warm *warm;      /* the default Python kernel; NULL: not tried, or no more */
 	bool draining;
-	bool warm; /* the default Python kernel has answered once */
 };
 
 /* Make the state and run directories, remove what a dead gateway left there, make the
- * default sandbox and launch the default Python context.  Returns 0 or -EIO with err. A
- * kernelspec that is missing is a warning in the log: `/ready` then says why. */
+ * default sandbox and begin with the default Python context (gateway/warm.h).  Returns 0 or -EIO
+ * with err. */
 int gw_core_new(struct loop *lp, const struct gw_config *cfg, struct gw_auth *auth,
                 struct gw_core **ret, struct err *err);
 
@@ -83,7 +84,7 @@ void gw_core_free(struct gw_core *core);
  * when too many or too large ones are kept.  For exec.c. */
 void gw_core_keep(struct gw_core *core, struct gw_exec *ex);
 
-/* NULL when the default Python kernel is warm, else a phrase that says what is missing. */
+/* NULL once the default Python kernel has answered, else a phrase that says what is missing. */
 const char *gw_core_not_ready(const struct gw_core *core);
 
 /* The time msec from now as RFC 3339 with milliseconds and Z; the year 9999 ends it. */

@@ -113,10 +113,11 @@ def interrupted(bash: RawKernel, code: str) -> Outcome:
     return bash.finish(bash.send(code), on_text=on_text)
 
 
-# It says so when what is to be interrupted is there: `timeout` without a child, or `cat` before its exec, ends
-# by itself, and bash goes on.
+# Says so when bash waits for it: a signal that meets bash between a fork and its wait ends the cell whatever the
+# child does about it, and `timeout` without a child, or `cat` before its exec, ends by itself, and bash goes on.
+READY = """until grep -q "^State:.S" /proc/$PPID/status; do :; done; echo ready"""
 READY_INSIDE = (
-    """timeout 1000 sh -c 'until grep -q "^State:.S" /proc/$PPID/status; do :; done; echo ready; exec sleep 1000'""",
+    f"timeout 1000 sh -c '{READY}; exec sleep 1000'",
     "f() { echo ready; sleep 1000; echo no; }; f | cat",
 )
 READY_BEFORE = (
@@ -139,10 +140,18 @@ def test_interrupt(bash: RawKernel, code: str) -> None:
 
 def test_what_handles_an_interrupt_goes_on(bash: RawKernel) -> None:
     """And hears of one interrupt once."""
-    code = "trap 'echo caught' INT; echo ready; sleep 1000; sleep 0.3; trap - INT; echo end"
+    code = f"trap 'echo caught' INT; sh -c '{READY}; exec sleep 1000'; sleep 0.3; trap - INT; echo end"
     assert ended(interrupted(bash, code)) == ("ready\ncaught\nend\n", "", "ok")
-    program = "import time\nprint('ready', flush=True)\ntry: time.sleep(1000)\n"
-    program += "except KeyboardInterrupt: print('caught')\ntime.sleep(0.3); print('end')"
+    program = """import os, time
+try:
+    while ") S " not in open(f"/proc/{os.getppid()}/stat").read():
+        pass
+    print("ready", flush=True)
+    time.sleep(1000)
+except KeyboardInterrupt:
+    print("caught")
+time.sleep(0.3)
+print("end")"""
     assert ended(interrupted(bash, f"python3 -c {shlex.quote(program)}")) == (
         "ready\ncaught\nend\n",
         "",

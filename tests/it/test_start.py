@@ -88,6 +88,32 @@ def test_daytona_is_told_of_start_failures(make_gateway: Callable[..., Gateway],
     assert gateway.http("GET", "/ready")[0] == 200
 
 
+@pytest.mark.parametrize("what", ["fails", "is missing"])
+def test_a_start_that_fails_is_tried_again(
+    make_gateway: Callable[..., Gateway], tmp_path: Path, what: str
+) -> None:
+    """So a gateway becomes ready by itself, though no client gets there before."""
+    prefix = tmp_path / "prefix"
+    prefix.mkdir()
+    script = tmp_path / "flaky"
+    script.write_text("#!/bin/sh\necho 'no luck today' >&2\nexit 9\n")
+    script.chmod(0o700)
+
+    def put_spec() -> None:
+        write_spec(tmp_path, "python3", [str(script), "-f", "{connection_file}"], language="python")
+
+    if what == "fails":
+        put_spec()
+    gateway = make_gateway(f"--prefix={prefix}", env={"JUPYTER_PATH": str(tmp_path)}, ready=False)
+    told = "no luck today" if what == "fails" else "no default Python context"
+    until("the failure", lambda: told in gateway.stderr)
+    assert gateway.http("GET", "/ready")[0] == 503
+    script.write_text(f'#!/bin/sh\nexec {" ".join(PYTHON)} "$@"\n')
+    put_spec()
+    gateway.wait_ready()
+    assert daytona(gateway, {"code": "print(2)"})[1] == 1000
+
+
 CWDS = {
     "/nonexistent/dir": "does not exist",
     "/etc/passwd": "is not a directory",
