@@ -198,10 +198,15 @@ def test_gateways_with_the_same_pid(tmp_path: Path) -> None:
     state = tmp_path / "state"
     command = f"{binary()} --listen=127.0.0.1:0 --state_dir={state} --prefix={prefix()} & echo $!; wait $!"
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    unshare = ["unshare", *user, "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", command]
+    unshare = ["unshare", *user, "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]
+    tried = subprocess.run([*unshare, "true"], capture_output=True, text=True)
+    if tried.returncode != 0:  # as in a container without rights, or below a chroot
+        pytest.skip(f"no pid namespaces here: {tried.stderr.strip()}")
 
     def start() -> tuple[subprocess.Popen[str], str]:
-        process = subprocess.Popen(unshare, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            [*unshare, command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert process.stdout
         pid = process.stdout.readline().strip()
         assert "listening on" in process.stdout.readline()

@@ -105,7 +105,7 @@ def place(tmp_path):
         "PATH": f"{there}/bin:/usr/bin:/bin",
         "VIRTUAL_ENV": "/elsewhere",
         "LOGNAME": "somebody",
-        "TERM": "dumb",
+        "TERM": "xterm" if os.environ.get("TERM") in ("dumb", "emacs") else "dumb",  # not as this one
         "PAGER": "more",
         "JPY_SESSION_NAME": "a name",
         "KB_ODD": 'it\'s "quoted" \U0001f600\n$HOME',
