@@ -133,7 +133,7 @@ def by_dialect(bench: Bench, running: Gateway) -> dict[str, dict]:
 
 def by_sdk(bench: Bench, running: Gateway) -> dict[str, dict[str, dict]]:
     """{sdk: {what: spread}}: what each SDK's calls take, with a sandbox made anew each time."""
-    n = bench.pick(15, 5)
+    n = bench.pick(45, 5)
     found = {}
     for name in SDKS:
         running.settle()
