@@ -246,6 +246,7 @@ on_done(void *arg, int status)
 {
 	struct gw_exec *ex = arg;
 	const char *said = json_string_value(json_object_get(ex->reply, "status"));
+	struct err err;
 
 	ex->req = NULL;
 	if (said == NULL)
@@ -257,8 +258,14 @@ on_done(void *arg, int status)
 		                   "the kernel dropped output that nobody read");
 		return;
 	}
-	if (status != 0) {
+	if (status == -EBADMSG || status == -EPIPE) {
 		gw_exec_finish(ex, GW_DONE_KERNEL_DIED, "the kernel gave no reply");
+		return;
+	}
+	if (status != 0) {
+		(void)err_set(&err, status, "it could not be sent to the kernel: %s",
+		              strerrordesc_np(-status));
+		gw_exec_finish(ex, GW_DONE_ABORTED, err.text);
 		return;
 	}
 	if (strcmp(said, "error") == 0 && !ex->saw_error)

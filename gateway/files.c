@@ -87,8 +87,14 @@ gw_files_check_dir(const char *path, struct err *err)
 	if (path[0] != '/')
 		return err_set(err, -EINVAL, "cwd '%s' is not an absolute path", path);
 	if (stat(path, &st) != 0)
-		return err_set(err, -EINVAL, "cwd '%s' does not exist", path);
+		return errno == ENOENT
+		           ? err_set(err, -EINVAL, "cwd '%s' does not exist", path)
+		           : err_set(err, -EINVAL, "cwd '%s' cannot be looked at: %s", path,
+		                     strerrordesc_np(errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -EINVAL, "cwd '%s' is not a directory", path);
+	if (access(path, X_OK) != 0)
+		return err_set(err, -EINVAL, "cwd '%s' cannot be entered: %s", path,
+		               strerrordesc_np(errno));
 	return 0;
 }

@@ -94,8 +94,7 @@ log_started(struct km_kernel *k)
 static bool
 check_ready(struct km_kernel *k)
 {
-	if (k->state != KM_STARTING || k->language == NULL ||
-	    !wire_client_iopub_live(k->client))
+	if (k->state != KM_STARTING || !k->answered || !wire_client_iopub_live(k->client))
 		return false;
 	km_kernel_stop_timer(&k->ask);
 	km_kernel_stop_timer(&k->deadline);
@@ -130,11 +129,9 @@ static void
 on_info_reply(void *arg, const struct wire_msg *m)
 {
 	struct km_kernel *k = arg;
-	json_t *info = json_object_get(m->content, "language_info");
-	const char *name = json_string_value(json_object_get(info, "name"));
 
-	mem_free(k->language);
-	k->language = mem_strdup(name != NULL ? name : "");
+	(void)m;
+	k->answered = true;
 	if (k->state == KM_STARTING)
 		km_kernel_set_timer(k, &k->ask, ASK_AFTER_REPLY_MS, on_ask);
 	(void)check_ready(k);
@@ -292,7 +289,6 @@ km_kernel_free(struct km_kernel *k)
 	mem_free(k->run_dir);
 	mem_free(k->cwd);
 	json_decref(k->env);
-	mem_free(k->language);
 	mem_free(k);
 }
 
@@ -513,12 +509,6 @@ int
 km_kernel_exit_code(const struct km_kernel *k)
 {
 	return k->exit_code;
-}
-
-const char *
-km_kernel_language(const struct km_kernel *k)
-{
-	return k->language != NULL ? k->language : "";
 }
 
 unsigned

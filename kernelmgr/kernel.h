@@ -116,8 +116,6 @@ pid_t km_kernel_pid(const struct km_kernel *k);
 const char *km_kernel_id(const struct km_kernel *k);
 /* From died on: the exit code of its process, or -1 if a signal ended it or nobody knows. */
 int km_kernel_exit_code(const struct km_kernel *k);
-/* The language_info.name of kernel_info_reply, "" before ready. */
-const char *km_kernel_language(const struct km_kernel *k);
 
 /* Kernels alive in state st, for gauges. */
 unsigned km_kernel_count(enum km_kstate st);

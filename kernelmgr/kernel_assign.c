@@ -60,7 +60,8 @@ km_kernel_assign(struct km_kernel *k, const char *cwd, json_t *env, km_assigned_
 	k->assign = mem_new(sizeof(*k->assign));
 	k->assign->fn = fn;
 	k->assign->arg = arg;
-	what.content = json_pack("{s:s, s:o?}", "cwd", cwd, "env", km_launch_late_env(env));
+	what.content = json_pack("{s:o, s:o?}", "cwd", json_string_nocheck(cwd), "env",
+	                         km_launch_late_env(env)); /* not UTF-8: it is refused below */
 	k->assign->req = wire_client_request(k->client, &what, &ops, k);
 	json_decref(what.content);
 }

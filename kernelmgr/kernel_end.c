@@ -13,6 +13,8 @@
 #include "kernelmgr/spec.h"
 #include "wire/base/err.h"
 
+#define DRAIN_FIRST_MS                                                                         \
+	1 /* to a point from which each interval has a look at the sockets in it */
 #define DRAIN_QUIET_MS 20
 #define DRAIN_MAX_MS   1000
 #define PORT_TRIES     5
@@ -64,6 +66,18 @@ on_drain(void *arg)
 		km_kernel_set_timer(k, &k->drain, DRAIN_QUIET_MS, on_drain);
 }
 
+/* Timers come before sockets in a turn of the loop, so an interval that begins in a timer has a
+ * look at the sockets in it, however long the turn.  One that begins where an end is seen has not. */
+static void
+on_drain_first(void *arg)
+{
+	struct km_kernel *k = arg;
+
+	km_kernel_stop_timer(&k->drain);
+	k->drained_n = k->seen_n;
+	km_kernel_set_timer(k, &k->drain, DRAIN_QUIET_MS, on_drain);
+}
+
 /* Picking free ports is a race that another program can win (wire/connfile.h). */
 static bool
 lost_its_port(const struct km_kernel *k, const char *tail)
@@ -112,9 +126,8 @@ km_kernel_on_exited(void *arg, int how)
 	}
 	if (k->state != KM_STOPPING)
 		km_kernel_set_state(k, KM_STOPPING, "process ended");
-	k->drained_n = k->seen_n;
 	km_kernel_resume(k); /* what is here already is all that there will be */
-	km_kernel_set_timer(k, &k->drain, DRAIN_QUIET_MS, on_drain);
+	km_kernel_set_timer(k, &k->drain, DRAIN_FIRST_MS, on_drain_first);
 }
 
 static void

@@ -1,4 +1,4 @@
-/* kernelmgr/kernel_impl.h - the inside of a kernel: for kernel.c and kernel_end.c only. */
+/* kernelmgr/kernel_impl.h - the inside of a kernel: for kernel*.c only. */
 #ifndef KM_KERNEL_IMPL_H
 #define KM_KERNEL_IMPL_H
 
@@ -49,9 +49,9 @@ struct km_kernel {
 	unsigned rung;              /* of the stop ladder */
 	uint64_t seen_n, drained_n; /* messages so far; and at the last look of drain */
 	bool paused;
-	bool waits;     /* whatever its kernelspec says */
-	char *language; /* NULL: no kernel_info_reply yet */
-	int exit_code;  /* -1: none */
+	bool waits;    /* whatever its kernelspec says */
+	bool answered; /* its kernel_info_reply is here */
+	int exit_code; /* -1: none */
 	char cause[KM_CAUSE_MAX];
 };
 

@@ -28,6 +28,9 @@ km_spawn_check_cwd(const char *cwd, struct err *err)
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOENT, "working directory '%.120s' is not a directory",
 		               cwd);
+	if (access(cwd, X_OK) != 0)
+		return err_set(err, -ENOENT, "working directory '%.120s': %s", cwd,
+		               strerrordesc_np(errno));
 	return 0;
 }
 

@@ -188,12 +188,23 @@ take(struct km_zygote *z, const char *bytes, size_t len)
 	return true;
 }
 
+/* One that ends before it has read all that it was asked is told of once, before what it has
+ * answered (Linux, unix_release_sock()). */
+static ssize_t
+receive(int sock, char *bytes, size_t size)
+{
+	ssize_t n = recv(sock, bytes, size, MSG_DONTWAIT | MSG_TRUNC);
+
+	return n < 0 && errno == ECONNRESET ? recv(sock, bytes, size, MSG_DONTWAIT | MSG_TRUNC)
+	                                    : n;
+}
+
 /* Read one packet.  Returns false when there is no more for now, or for ever. */
 static bool
 read_once(struct km_zygote *z)
 {
 	char bytes[KM_ZYGOTE_MSG_MAX];
-	ssize_t n = recv(z->sock, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n = receive(z->sock, bytes, sizeof(bytes));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;

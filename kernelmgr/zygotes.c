@@ -182,6 +182,8 @@ replace(struct km_zygotes *zs, const struct log_id *id, bool useful, const char 
 
 	if (useful && (find(zs, LOADING) != NULL || boot(zs)))
 		log_warn(id, "ended: %s; another takes over", why);
+	else if (useful)
+		log_warn(id, "ended: %s", why); /* boot() has said why there is no other */
 	else
 		log_warn(id, "ended: %s; %s, the next try is in %llu ms", why,
 		         find(zs, SERVING) != NULL ? "the one before stays"

@@ -278,7 +278,8 @@ wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *v
 		                 content);
 	if (o != NULL) {
 		rc = send(c, WIRE_STDIN, o);
-		buf_fini(&r->input);
+		if (rc == 0)
+			buf_fini(&r->input);
 	}
 	wire_out_free(o);
 	json_decref(content);

@@ -47,7 +47,9 @@ struct wire_req_ops {
 	 *   -EBADMSG  the kernel went idle and gave no reply within five seconds;
 	 *   -EIO      the reply came but its idle was dropped by the kernel, as later messages
 	 *             prove: output may be missing as well;
-	 *   -EINVAL   content or metadata cannot be written as JSON: nothing was sent. */
+	 *   -EINVAL   content or metadata cannot be written as JSON: nothing was sent;
+	 *   another   nothing was sent either: there is no descriptor left for a channel that
+	 *             opens with it (-EMFILE, -ENFILE), or ZMQ did not take it. */
 	void (*done)(void *arg, int status);
 };
 
@@ -61,8 +63,9 @@ struct wire_client_conf {
  * kernel_waits says that the kernel blocks when its subscriber is slow (our own launcher's
  * XPUB_NODROP): iopub then keeps only a few messages on this side, so that pausing holds the
  * kernel.  Any other kernel drops output instead, so what it sends is taken in at once and it is
- * not to be paused; only where this process gets so little of the processor that some 64 MiB wait
- * here, the kernel drops nevertheless.  Returns NULL when ZMQ has no sockets left (errno tells). */
+ * not to be paused; only where this process gets so little of the processor that 65,536 messages
+ * wait here, the kernel drops nevertheless.  Returns NULL when ZMQ has no sockets left (errno
+ * tells). */
 struct wire_client *wire_client_new(struct loop *lp, const struct wire_connfile *cf,
                                     const struct wire_client_conf *conf,
                                     const struct wire_client_ops *ops, void *arg);
@@ -94,7 +97,8 @@ void wire_req_free(struct wire_req *r);
 const char *wire_req_id(const struct wire_req *r); /* msg_id, borrowed */
 
 /* Answer the input_request that request r received last, with value (len bytes of UTF-8).
- * Returns 0, -ENOENT if none waits, or -EINVAL if value is not UTF-8 (it still waits then). */
+ * Returns 0; -ENOENT if none waits; -EINVAL if value is not UTF-8, or another where it could not be
+ * sent (it still waits then). */
 int wire_client_input_reply(struct wire_client *c, struct wire_req *r, const char *value,
                             size_t len);
 

@@ -37,10 +37,13 @@ ask_for_idle(struct wire_req *r)
 	const struct wire_ask question = {
 	    .channel = r->channel, .type = "kernel_info_request", .wait_idle = true};
 
+	wire_req_free(r->probe);
 	r->probe = wire_client_request(r->client, &question, &ops, r);
 	r->probe->is_probe = true;
 }
 
+/* The question's idle may be dropped like ours: then it is asked again.  While it waits its turn
+ * there, or iopub is not read here, nothing is known. */
 static void
 on_late(void *arg)
 {
@@ -48,10 +51,13 @@ on_late(void *arg)
 
 	loop_timer_free(r->late);
 	r->late = NULL;
-	if (r->replied)
-		ask_for_idle(r);
-	else
+	if (!r->replied) {
 		wire_client_finish(r, -EBADMSG);
+		return;
+	}
+	if (r->probe == NULL || (r->probe->replied && !r->client->paused))
+		ask_for_idle(r);
+	r->late = loop_timer_new(r->client->lp, OVERDUE_MS, on_late, r);
 }
 
 static void

@@ -391,12 +391,6 @@ km_kernel_exit_code(const struct km_kernel *k)
 	return k->exit_code;
 }
 
-const char *
-km_kernel_language(const struct km_kernel *k)
-{
-	return k->state == KM_STARTING ? "" : "python";
-}
-
 unsigned
 km_kernel_count(enum km_kstate st)
 {

@@ -48,6 +48,20 @@ end(struct capture *c)
 	return c->text;
 }
 
+/* The line at *text without its time, and go on to the next. */
+static const char *
+next_line(const char **text)
+{
+	static char line[256];
+	const char *end = strchr(*text, '\n');
+
+	assert_non_null(end);
+	(void)snprintf(line, sizeof(line), "%.*s", (int)(end - *text - STAMP_LEN),
+	               *text + STAMP_LEN);
+	*text = end + 1;
+	return line;
+}
+
 static void
 text_lines(void **state)
 {
@@ -164,13 +178,42 @@ err_says_and_returns(void **state)
 	assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
 }
 
+/* A full pipe: nothing waits for its reader, who is told afterwards how much is missing. */
+static void
+nobody_reads(void **state)
+{
+	(void)state;
+	static struct capture c;
+	static char full[1 << 20];
+	const char *line;
+	int flags;
+
+	log_setup(LOG_INFO, false);
+	begin(&c);
+	flags = fcntl(c.pipe[1], F_GETFL);
+	assert_int_equal(fcntl(c.pipe[1], F_SETFL, flags | O_NONBLOCK), 0);
+	assert_true(write(c.pipe[1], full, sizeof(full)) > 0);
+	assert_int_equal(fcntl(c.pipe[1], F_SETFL, flags), 0);
+	for (int i = 0; i < 3; i++)
+		log_info(&ctx, "for nobody");
+	assert_true(read(c.pipe[0], full, sizeof(full)) > 0);
+	log_info(&ctx, "for somebody");
+	log_info(&ctx, "and again");
+	line = end(&c);
+	assert_string_equal(next_line(&line), " warn  nobody read stderr: lines lost=3");
+	assert_string_equal(next_line(&line), " info  ctx=7f3a for somebody");
+	assert_string_equal(next_line(&line), " info  ctx=7f3a and again");
+	assert_string_equal(line, "");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(text_lines), cmocka_unit_test(levels_drop_lines),
-	    cmocka_unit_test(json_lines), cmocka_unit_test(long_sentences_are_cut),
-	    cmocka_unit_test(safe_text),  cmocka_unit_test(err_says_and_returns),
+	    cmocka_unit_test(text_lines),   cmocka_unit_test(levels_drop_lines),
+	    cmocka_unit_test(json_lines),   cmocka_unit_test(long_sentences_are_cut),
+	    cmocka_unit_test(safe_text),    cmocka_unit_test(err_says_and_returns),
+	    cmocka_unit_test(nobody_reads),
 	};
 
 	return cmocka_run_group_tests_name("wire/base/log", tests, NULL, NULL);

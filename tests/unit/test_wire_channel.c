@@ -491,6 +491,36 @@ a_mark_set_later_holds_it_too(void **state)
 	assert_in_range(held(4096), 32, 2000);
 }
 
+/* What nobody asked for, on a socket that is not looked at, is the kernel's to keep: a ROUTER tells
+ * here that it holds what it can, and would drop. */
+static void
+answers_that_nobody_reads_do_not_pile_up(void **state)
+{
+	static char body[4096];
+	const struct wire_slice frame = {"x", 1};
+	int one = 1, mark = 16, soon = 300, sent = 0;
+	char got[8];
+
+	(void)state;
+	w->peer = zmq_socket(w->ctx, ZMQ_ROUTER);
+	(void)zmq_setsockopt(w->peer, ZMQ_ROUTER_MANDATORY, &one, sizeof(one));
+	(void)zmq_setsockopt(w->peer, ZMQ_SNDHWM, &mark, sizeof(mark));
+	(void)zmq_setsockopt(w->peer, ZMQ_SNDTIMEO, &soon, sizeof(soon));
+	assert_int_equal(zmq_bind(w->peer, w->endpoint), 0);
+	open_channel(WIRE_SHELL, 0, count);
+	wire_channel_mute(w->ch);
+	assert_int_equal(wire_channel_send(w->ch, &frame, 1), 0);
+	assert_int_equal(zmq_recv(w->peer, got, sizeof(got), 0), 2);
+	assert_int_equal(zmq_recv(w->peer, got, sizeof(got), 0), 1);
+	while (sent < 100000 && zmq_send(w->peer, "me", 2, ZMQ_SNDMORE) >= 0 &&
+	       zmq_send(w->peer, body, sizeof(body), 0) >= 0)
+		sent++;
+	assert_int_equal(errno, EAGAIN);
+	assert_in_range(sent, 64, 2000);
+	wire_channel_unmute(w->ch);
+	run_until(sent);
+}
+
 static void
 on_freeing(void *arg, enum wire_channel_kind kind, const struct wire_slice *frames, size_t n)
 {
@@ -627,6 +657,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(pause_holds_and_resume_delivers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(small_mark_holds_the_publisher, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_mark_set_later_holds_it_too, setup, teardown),
+	    cmocka_unit_test_setup_teardown(answers_that_nobody_reads_do_not_pile_up, setup,
+	                                    teardown),
 	    cmocka_unit_test_setup_teardown(freed_inside_its_callback, setup, teardown),
 	    cmocka_unit_test_setup_teardown(too_many_frames_come_as_none, setup, teardown),
 	    cmocka_unit_test_setup_teardown(too_long_a_frame_cuts, setup, teardown),

@@ -400,19 +400,25 @@ look_for_question(void *arg)
 		loop_stop(w->lp);
 }
 
+static void
+take_question(void)
+{
+	struct loop_timer *t = NULL;
+
+	look_for_question(&t);
+	loop_run(w->lp);
+	loop_timer_free(t);
+	kernel_take(WIRE_SHELL, "kernel_info_request");
+}
+
 /* The kernel dropped our idle at its send mark: the idle of a later question proves it. */
 static void
 dropped_idle_ends(void **state)
 {
 	(void)state;
-	struct loop_timer *t = NULL;
-
 	execute();
 	kernel_reply();
-	look_for_question(&t);
-	loop_run(w->lp);
-	loop_timer_free(t);
-	kernel_take(WIRE_SHELL, "kernel_info_request");
+	take_question();
 	kernel_status("busy");
 	kernel_send(WIRE_SHELL, "kernel_info_reply", w->parent, json_object());
 	run_until("reply:");
@@ -422,21 +428,33 @@ dropped_idle_ends(void **state)
 	assert_int_equal(EIO, 5);
 }
 
+/* ... also where it dropped that one too. */
+static void
+dropped_again_ends(void **state)
+{
+	(void)state;
+	execute();
+	kernel_reply();
+	for (int i = 0; i < 2; i++) {
+		take_question();
+		kernel_send(WIRE_SHELL, "kernel_info_reply", w->parent, json_object());
+	}
+	kernel_status("idle");
+	run_until("done:");
+	assert_string_equal(w->trace, "reply:execute_reply done:-5 ");
+}
+
 /* ... and where it was only late, all is well, and the question's own idle is nobody's. */
 static void
 late_idle_is_in_time(void **state)
 {
 	(void)state;
-	struct loop_timer *t = NULL;
 	json_t *parent;
 
 	execute();
 	kernel_reply();
-	look_for_question(&t);
-	loop_run(w->lp);
-	loop_timer_free(t);
 	parent = json_incref(w->parent);
-	kernel_take(WIRE_SHELL, "kernel_info_request");
+	take_question();
 	kernel_send(WIRE_IOPUB, "status", parent,
 	            json_pack("{s:s}", "execution_state", "idle"));
 	kernel_send(WIRE_SHELL, "kernel_info_reply", w->parent, json_object());
@@ -868,6 +886,7 @@ main(void)
 	                                    teardown),
 	    cmocka_unit_test_setup_teardown(idle_without_reply_ends, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dropped_idle_ends, setup, teardown),
+	    cmocka_unit_test_setup_teardown(dropped_again_ends, setup, teardown),
 	    cmocka_unit_test_setup_teardown(late_idle_is_in_time, setup, teardown),
 	    cmocka_unit_test_setup_teardown(second_reply_says_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(requests_are_told_apart, setup, teardown),

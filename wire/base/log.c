@@ -6,6 +6,8 @@
 #include "wire/base/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +24,7 @@ static const char *const names[LOG_LEVEL_N] = {"error", "warn", "info", "debug"}
 
 static enum log_level max_level = LOG_INFO;
 static bool as_json;
+static unsigned lost_n; /* lines, since one was written */
 
 struct line {
 	char data[LINE_MAX_BYTES];
@@ -178,26 +181,60 @@ format_text(struct line *l, enum log_level level, const struct log_id *id, const
 	put(l, "\n");
 }
 
-static void
+/* Where nobody reads, the line is lost and the gateway goes on: a pipe takes PIPE_BUF without
+ * blocking when poll(2) says that it can be written. */
+static bool
 write_line(const struct line *l)
 {
-	for (size_t off = 0; off < l->len;) {
-		ssize_t w = write(STDERR_FILENO, l->data + off, l->len - off);
+	size_t off = 0;
 
+	while (off < l->len) {
+		struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+		size_t n = l->len - off < PIPE_BUF ? l->len - off : PIPE_BUF;
+		ssize_t w;
+
+		if (poll(&p, 1, 0) == 0)
+			return false;
+		w = write(STDERR_FILENO, l->data + off, n);
 		if (w < 0 && errno == EINTR)
 			continue;
 		if (w <= 0)
-			break; /* nobody listens: the line is lost, the gateway is not */
+			return false;
 		off += (size_t)w;
 	}
+	return true;
+}
+
+static bool
+write_sentence(enum log_level level, const struct log_id *id, const char *sentence)
+{
+	char when[40];
+	struct line l; /* only what is used of it is written */
+
+	stamp(when, sizeof(when));
+	l.len = 0;
+	if (as_json)
+		put(&l, "{\"time\":\"");
+	put(&l, when);
+	(as_json ? format_json : format_text)(&l, level, id, sentence);
+	return write_line(&l);
+}
+
+/* Say how many lines were lost, once somebody reads again. */
+static void
+tell_lost(void)
+{
+	char sentence[80];
+
+	(void)snprintf(sentence, sizeof(sentence), "nobody read stderr: lines lost=%u", lost_n);
+	if (lost_n > 0 && write_sentence(LOG_WARN, NULL, sentence))
+		lost_n = 0;
 }
 
 void
 log_write(enum log_level level, const struct log_id *id, const char *fmt, ...)
 {
 	char sentence[SENTENCE_MAX];
-	char when[40];
-	struct line l; /* only what is used of it is written */
 	int saved = errno;
 	va_list ap;
 	int n;
@@ -209,13 +246,9 @@ log_write(enum log_level level, const struct log_id *id, const char *fmt, ...)
 	va_end(ap);
 	if (n >= (int)sizeof(sentence))
 		memcpy(sentence + sizeof(sentence) - 4, "...", 4);
-	stamp(when, sizeof(when));
-	l.len = 0;
-	if (as_json)
-		put(&l, "{\"time\":\"");
-	put(&l, when);
-	(as_json ? format_json : format_text)(&l, level, id, n < 0 ? fmt : sentence);
-	write_line(&l);
+	tell_lost();
+	if (!write_sentence(level, id, n < 0 ? fmt : sentence))
+		lost_n++;
 	errno = saved;
 }
 

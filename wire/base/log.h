@@ -2,6 +2,8 @@
  *
  * Text: `2026-11-21T10:09:56.497Z info  ctx=7f3a sentence key=value`; JSON: one
  * object per line with time, level, the identity's kind as a key, and msg.
+ * Where stderr is a pipe or a terminal that nobody reads, lines are lost, and counted once it is
+ * read again: nothing waits for it.
  * The owner of an operation logs its end, once.  wire/ itself never logs.
  * Never log user code, output, tokens or keys.
  */
