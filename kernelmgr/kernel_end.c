@@ -13,8 +13,8 @@
 #include "kernelmgr/spec.h"
 #include "wire/base/err.h"
 
-#define DRAIN_FIRST_MS                                                                         \
-	1 /* to a point from which each interval has a look at the sockets in it */
+/* To a point from which each interval has a look at the sockets in it. */
+#define DRAIN_FIRST_MS 1
 #define DRAIN_QUIET_MS 20
 #define DRAIN_MAX_MS   1000
 #define PORT_TRIES     5

@@ -20,11 +20,11 @@
 #define FRAMES_MAX 65536 /* of one message; longer ones are skipped */
 /* A kernel binds 40 ms (forked) to 500 ms (spawned) after we connect: waiting up to ZMQ's
  * usual 100 ms would show in every start, and trying costs 0.1 ms CPU for four sockets. */
-/* A DEALER's receive mark: a kernel answers few requests at once, and what it sends to a socket that
- * is not looked at is dropped on its own side beyond this. */
-#define ANSWERS_HWM      64
 #define RECONNECT_MS     10
 #define RECONNECT_MAX_MS 30
+/* A DEALER's receive mark: a kernel answers few requests at once, and what it sends to a socket that
+ * is not looked at is dropped on its own side beyond this. */
+#define ANSWERS_HWM 64
 
 struct wire_channel {
 	struct loop *lp; /* borrowed */
