@@ -330,13 +330,12 @@ check(const struct gw_sandbox *sb, const struct gw_command_request *rq, struct e
 static int
 open_log(struct gw_command *c, struct err *err)
 {
-	const struct gw_sandbox *sb = c->sb;
-	char dir[PATH_ROOM], path[PATH_ROOM];
-	int rc;
+	struct gw_sandbox *sb = c->sb;
+	char *dir = gw_crew_logs(sb), path[PATH_ROOM];
+	int rc = gw_files_mkdirs(dir, err);
 
-	(void)snprintf(dir, sizeof(dir), "%.3900s/" GW_CREW_LOGS, sb->folder->dir);
 	(void)snprintf(path, sizeof(path), "%.3950s/%s.log", dir, c->id.id);
-	rc = gw_files_mkdirs(dir, err);
+	mem_free(dir);
 	if (rc != 0)
 		return rc;
 	c->log = gw_cmdlog_new(sb->core->lp, path, sb->core->cfg->command_log_bytes, &log_ops,
@@ -388,7 +387,6 @@ gw_command_new(struct gw_sandbox *sb, const struct gw_command_request *rq,
 	else
 		c->argv = json_deep_copy(rq->argv);
 	list_add_before(&sb->commands, &c->node);
-	(void)gw_crew_of(sb); /* before the log: it clears their folder */
 	rc = c->background ? open_log(c, err) : 0;
 	if (rc != 0) {
 		command_free(c);

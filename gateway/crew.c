@@ -1,7 +1,6 @@
 /* gateway/crew.c - see gateway/crew.h. */
 #include "gateway/crew.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -9,7 +8,10 @@
 #include "gateway/files.h"
 #include "gateway/rundir.h"
 #include "gateway/sandbox.h"
+#include "gateway/sweep.h"
 #include "kernelmgr/reaper.h"
+#include "wire/base/err.h"
+#include "wire/base/log.h"
 #include "wire/base/mem.h"
 #include "wire/msg.h"
 
@@ -18,6 +20,7 @@
 /* What stays until the last process of a sandbox is reaped. */
 struct leftover {
 	struct gw_home *folder; /* held: they may write there */
+	char *logs;
 	char *mark; /* file in the run folder: a later gateway kills what has this id */
 };
 
@@ -33,7 +36,7 @@ path_new(const char *dir, const char *name, const char *suffix)
 static char *
 mark_path(const struct gw_sandbox *sb, const char *crew_id)
 {
-	return path_new(gw_rundir_path(sb->core->rundir), crew_id, ".json");
+	return path_new(gw_rundir_path(sb->core->rundir), crew_id, GW_SWEEP_CREW);
 }
 
 static void
@@ -41,44 +44,37 @@ on_crew_gone(void *arg)
 {
 	struct leftover *left = arg;
 
+	if (access(left->logs, F_OK) == 0)
+		gw_files_remove_tree(left->logs);
 	(void)unlink(left->mark);
 	gw_home_release(left->folder);
+	mem_free(left->logs);
 	mem_free(left->mark);
 	mem_free(left);
-}
-
-/* What a gateway that was killed left there goes. */
-static void
-clear_logs(const struct gw_sandbox *sb)
-{
-	char *dir = path_new(sb->folder->dir, GW_CREW_LOGS, "");
-	char *old, id[WIRE_UUID_LEN + 1];
-
-	wire_uuid(id);
-	old = path_new(sb->folder->dir, id, ".old");
-	if (rename(dir, old) == 0)
-		gw_files_remove_tree(old);
-	mem_free(dir);
-	mem_free(old);
 }
 
 struct km_crew *
 gw_crew_of(struct gw_sandbox *sb)
 {
 	char id[WIRE_UUID_LEN + 1], *mark;
-	int fd;
+	struct err err;
 
 	if (sb->crew != NULL)
 		return sb->crew;
-	clear_logs(sb);
 	wire_uuid(id);
 	mark = mark_path(sb, id);
-	fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		(void)close(fd);
+	if (gw_files_touch(mark, &err) != 0)
+		log_warn(&sb->id, "its commands would outlive a gateway that is killed: %s",
+		         err.text);
 	mem_free(mark);
 	sb->crew = km_crew_new(sb->core->reaper, id);
 	return sb->crew;
+}
+
+char *
+gw_crew_logs(struct gw_sandbox *sb)
+{
+	return path_new(sb->folder->dir, GW_CREW_LOGS "/", km_crew_id(gw_crew_of(sb)));
 }
 
 void
@@ -90,6 +86,7 @@ gw_crew_end(struct gw_sandbox *sb)
 		return;
 	left = mem_new(sizeof(*left));
 	left->folder = gw_home_hold(sb->folder);
+	left->logs = gw_crew_logs(sb);
 	left->mark = mark_path(sb, km_crew_id(sb->crew));
 	km_crew_free(sb->crew, on_crew_gone, left);
 	sb->crew = NULL;

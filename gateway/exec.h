@@ -110,7 +110,8 @@ struct gw_exec {
 	uint64_t started_ms; /* loop time of the request, then of the end */
 	size_t output_bytes;
 	struct gw_evlog log;
-	uint64_t read_seq; /* the newest event that any sink has ever taken: it grows no more */
+	uint64_t
+	    read_seq; /* the newest event that a client has, or was told of: it grows no more */
 	struct list sinks;
 	struct gw_sink *feeding;    /* whose event() is on the stack, or NULL */
 	struct loop_task pump;      /* sinks have something to read */

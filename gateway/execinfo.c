@@ -9,7 +9,7 @@
 #include "gateway/sink.h"
 
 void
-gw_execinfo_get(const struct gw_exec *ex, struct gw_execinfo *ret)
+gw_execinfo_get(struct gw_exec *ex, struct gw_execinfo *ret)
 {
 	const struct gw_event *first = gw_evlog_after(&ex->log, 0);
 	const struct gw_event *last = gw_evlog_after(&ex->log, ex->log.last_seq - 1);
@@ -21,6 +21,7 @@ gw_execinfo_get(const struct gw_exec *ex, struct gw_execinfo *ret)
 	    .last_seq = ex->log.last_seq,
 	    .count = ex->count,
 	};
+	ex->read_seq = ex->log.last_seq;
 	if (last != NULL && last->kind == GW_EV_DONE)
 		ret->how = gw_done_name(last->how);
 	if (!list_empty(&ex->sinks))

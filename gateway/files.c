@@ -36,6 +36,17 @@ gw_files_mkdirs(const char *path, struct err *err)
 	return rc;
 }
 
+int
+gw_files_touch(const char *path, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set(err, -EIO, "cannot make %s: %s", path, strerrordesc_np(errno));
+	(void)close(fd);
+	return 0;
+}
+
 void
 gw_files_remove_tree(const char *path)
 {

@@ -10,6 +10,9 @@ struct err;
  * naming the folder. */
 int gw_files_mkdirs(const char *path, struct err *err);
 
+/* Make an empty file, 0600.  Returns 0 (also when it exists) or -EIO naming it. */
+int gw_files_touch(const char *path, struct err *err);
+
 /* Returns 0 if path is absolute and a folder, else -EINVAL with err calling it cwd. */
 int gw_files_check_dir(const char *path, struct err *err);
 

@@ -268,11 +268,18 @@ open_auth(struct app *a, struct err *err)
 	return rc;
 }
 
+/* Descriptors for all that the limits allow. */
+static uint64_t
+descriptors(const struct gw_config *cfg)
+{
+	return 64 + cfg->max_connections + 12 * cfg->max_contexts;
+}
+
 /* Descriptors and ZMQ sockets for every context that the limits allow. */
 static int
 raise_limits(const struct gw_config *cfg, struct err *err)
 {
-	uint64_t need = 64 + cfg->max_connections + 12 * cfg->max_contexts;
+	uint64_t need = descriptors(cfg);
 	int sockets = (int)(4 * cfg->max_contexts + 64);
 	struct rlimit rl;
 
@@ -310,6 +317,7 @@ open_server(struct app *a, struct err *err)
 	    .max_message_bytes = c->max_message_bytes,
 	    .max_header_bytes = c->max_header_bytes,
 	    .max_connections = c->max_connections,
+	    .max_descriptors = descriptors(c),
 	    .send_high_bytes = c->send_high_bytes,
 	    .send_low_bytes = c->send_low_bytes,
 	    .idle_timeout_ms = c->idle_timeout_ms,
@@ -428,6 +436,9 @@ main(int argc, char **argv)
 	struct err err;
 	int rc;
 
+	/* Of a gateway in whose kernel this one was started: our reaper would take what has it, and
+	 * is no kernel of ours, for left behind. */
+	(void)unsetenv("KERNELBRIDGE_KERNEL_ID");
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* an upload that is too large for the system fails */
 	json_set_alloc_funcs(mem_raw, mem_free);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gateway/origin.h"
 #include "wire/base/err.h"
 #include "wire/base/list.h"
 #include "wire/base/mem.h"
@@ -390,8 +391,7 @@ gw_runconn_set_token(struct gw_runconn *rc, const char *token)
 bool
 gw_runconn_is_local(const struct gw_runconn *rc)
 {
-	return strcmp(rc->host, "localhost") == 0 || strncmp(rc->host, "127.", 4) == 0 ||
-	       strcmp(rc->host, "::1") == 0;
+	return strcmp(rc->host, "localhost") == 0 || gw_origin_is_loopback(rc->host);
 }
 
 void

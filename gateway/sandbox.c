@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway/command.h"
 #include "gateway/context.h"
@@ -13,6 +14,8 @@
 #include "gateway/files.h"
 #include "gateway/fs.h"
 #include "gateway/metrics.h"
+#include "gateway/rundir.h"
+#include "gateway/sweep.h"
 #include "wire/base/err.h"
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
@@ -75,29 +78,42 @@ gw_home_release(struct gw_home *h)
 {
 	if (h == NULL || --h->holders_n > 0)
 		return;
-	if (h->doomed)
+	if (h->mark != NULL) {
 		gw_files_remove_tree(h->dir);
+		(void)unlink(h->mark);
+	}
 	mem_free(h->dir);
+	mem_free(h->mark);
 	mem_free(h);
 }
 
-/* Make dir/home.  Returns 0 with *ret held once, or -EIO. */
+/* Make dir/home, marked first.  Returns 0 with *ret held once, or -EIO. */
 static int
-home_new(const char *state_dir, const char *id, struct gw_home **ret, char **home,
+home_new(const struct gw_core *core, const char *id, struct gw_home **ret, char **home,
          struct err *err)
 {
-	struct gw_home *h;
+	struct gw_home *h = mem_new(sizeof(*h));
 	char path[4096];
-	int len = snprintf(path, sizeof(path), "%s/sandboxes/%s/home", state_dir, id);
-	int rc = gw_files_mkdirs(path, err);
+	int rc = 0;
 
-	if (rc != 0)
-		return rc;
-	h = mem_new(sizeof(*h));
-	*home = mem_strdup(path);
-	path[(size_t)len - strlen("/home")] = '\0';
+	(void)snprintf(path, sizeof(path), "%.3900s/sandboxes/%s", core->cfg->state_dir, id);
 	h->dir = mem_strdup(path);
-	*ret = gw_home_hold(h);
+	(void)gw_home_hold(h);
+	if (strcmp(id, GW_SANDBOX_DEFAULT) != 0) {
+		(void)snprintf(path, sizeof(path), "%.3900s/%s" GW_SWEEP_SANDBOX,
+		               gw_rundir_path(core->rundir), id);
+		h->mark = mem_strdup(path);
+		rc = gw_files_touch(h->mark, err);
+	}
+	(void)snprintf(path, sizeof(path), "%.3990s/home", h->dir);
+	if (rc == 0)
+		rc = gw_files_mkdirs(path, err);
+	if (rc != 0) {
+		gw_home_release(h);
+		return rc;
+	}
+	*home = mem_strdup(path);
+	*ret = h;
 	return 0;
 }
 
@@ -133,7 +149,7 @@ gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
 		(void)snprintf(sb->id.id, sizeof(sb->id.id), "%s", rq->id);
 	else
 		wire_uuid(sb->id.id);
-	rc = home_new(core->cfg->state_dir, sb->id.id, &sb->folder, &sb->home, err);
+	rc = home_new(core, sb->id.id, &sb->folder, &sb->home, err);
 	if (rc != 0) {
 		mem_free(sb);
 		return rc;
@@ -305,6 +321,5 @@ void
 gw_sandbox_delete(struct gw_sandbox *sb, const char *why)
 {
 	assert(strcmp(sb->id.id, GW_SANDBOX_DEFAULT) != 0);
-	sb->folder->doomed = true;
 	gw_sandbox_free(sb, why);
 }

@@ -22,11 +22,14 @@ struct loop_timer;
 #define GW_SANDBOX_DEFAULT "default" /* its id */
 
 /* The folder of a sandbox.  Kernels and commands that still end hold it after the sandbox has
- * gone. */
+ * gone; the last holder removes it.  Only the default sandbox's stays: no other can be named again
+ * when its gateway has ended. */
 struct gw_home {
 	char *dir; /* absolute; the home is below it */
 	unsigned holders_n;
-	bool doomed; /* the last holder removes it */
+	char *
+	    mark; /* file in the run folder, of its name: who sweeps up after a gateway that was
+	             * killed removes the folder (gateway/sweep.h); NULL: it stays */
 };
 
 struct gw_home *gw_home_hold(struct gw_home *h);
@@ -115,8 +118,8 @@ int gw_sandbox_fs(struct gw_sandbox *sb, struct gw_fs **ret, struct err *err);
 void gw_sandbox_pause(struct gw_sandbox *sb);
 void gw_sandbox_resume(struct gw_sandbox *sb, uint64_t msec);
 
-/* Release; its home stays.  delete removes the home as well, once the last of its kernels and
- * processes has ended; the default sandbox must not be deleted. */
+/* Release, and remove its home once the last of its kernels and processes has ended; the default
+ * sandbox's home stays, and it must not be deleted. */
 void gw_sandbox_free(struct gw_sandbox *sb, const char *why);
 void gw_sandbox_delete(struct gw_sandbox *sb, const char *why);
 

@@ -33,6 +33,7 @@ struct gw_server_config {
 	size_t max_message_bytes; /* one WebSocket message from a client */
 	size_t max_header_bytes;
 	size_t max_connections;
+	uint64_t max_descriptors; /* that the process may come to have, for all its limits */
 	size_t send_high_bytes;   /* -EAGAIN above */
 	size_t send_low_bytes;    /* drained below */
 	uint64_t idle_timeout_ms; /* keep-alive connections and half-sent requests */

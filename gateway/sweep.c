@@ -10,8 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gateway/crew.h"
 #include "gateway/files.h"
 #include "gateway/rundir.h"
+#include "gateway/sandbox.h"
 #include "wire/base/err.h"
 #include "wire/base/log.h"
 #include "wire/base/mem.h"
@@ -38,12 +40,19 @@ each_entry(const char *path, void (*fn)(void *arg, const char *name), void *arg)
 
 /* --- kernels that outlived their gateway ------------------------------------------------- */
 
+/* The length of name before suffix; 0: it ends otherwise. */
+static size_t
+stem(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), n = strlen(suffix);
+
+	return len > n && strcmp(name + len - n, suffix) == 0 ? len - n : 0;
+}
+
 static void
 add_id(void *arg, const char *name)
 {
-	size_t len = strlen(name);
-
-	if (len > 5 && strcmp(name + len - 5, ".json") == 0)
+	if (stem(name, GW_SWEEP_CREW) > 0)
 		json_object_set_new(arg, name, json_true());
 }
 
@@ -55,7 +64,7 @@ is_marked(const char *environ_text, size_t len, json_t *ids)
 
 	if (at == NULL)
 		return false;
-	(void)snprintf(name, sizeof(name), "%.100s.json", at + strlen(MARK));
+	(void)snprintf(name, sizeof(name), "%.100s" GW_SWEEP_CREW, at + strlen(MARK));
 	return json_object_get(ids, name) != NULL;
 }
 
@@ -82,6 +91,34 @@ kill_marked(void *arg, const char *name)
 /* --- folders ------------------------------------------------------------------------------ */
 
 static void
+remove_if_there(const char *path)
+{
+	if (access(path, F_OK) == 0)
+		gw_files_remove_tree(path);
+}
+
+/* What the mark name stands for, in the folder of sandboxes; arg is that of run folders. */
+static void
+remove_marked(void *arg, const char *name)
+{
+	const char *run = arg;
+	char path[PATH_ROOM];
+	int sandbox = (int)stem(name, GW_SWEEP_SANDBOX), crew = (int)stem(name, GW_SWEEP_CREW);
+
+	if (sandbox > 0) {
+		(void)snprintf(path, sizeof(path), "%.3700s/../sandboxes/%.*s", run, sandbox,
+		               name);
+		remove_if_there(path);
+	} else if (crew > 0) {
+		(void)snprintf(path, sizeof(path),
+		               "%.3700s/../sandboxes/" GW_SANDBOX_DEFAULT "/" GW_CREW_LOGS
+		               "/%.*s",
+		               run, crew, name);
+		remove_if_there(path);
+	}
+}
+
+static void
 sweep_one(void *arg, const char *name)
 {
 	const char *run = arg;
@@ -99,6 +136,7 @@ sweep_one(void *arg, const char *name)
 	if (json_object_size(ids) > 0)
 		each_entry("/proc", kill_marked, ids);
 	json_decref(ids);
+	each_entry(path, remove_marked, arg);
 	n = readlink(path, target, sizeof(target) - 1);
 	if (n > 0) {
 		target[n] = '\0';

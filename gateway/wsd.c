@@ -7,7 +7,7 @@
 #include "wire/base/mem.h"
 
 #define READ_BYTES      (16U << 10) /* of one read, and of each WebSocket's buffer */
-#define LWS_FDS_MAX     65536 /* its tables are sized by the limit; a million would be 24 MB */
+#define LWS_FDS_LEAST   65536 /* its tables are sized by the limit; a million would be 24 MB */
 #define CLOSE_TURNS_MAX 10000
 
 static void
@@ -19,15 +19,16 @@ on_lws_log(int level, const char *line)
 
 /* Its descriptor tables are as large as the limit says: make it say less while they are made. */
 static struct lws_context *
-make_context(const struct lws_context_creation_info *info)
+make_context(const struct lws_context_creation_info *info, rlim_t need)
 {
+	const rlim_t most = need > LWS_FDS_LEAST ? need : LWS_FDS_LEAST;
 	struct rlimit rl = {0, 0}, low;
 	struct lws_context *ctx;
 
 	(void)getrlimit(RLIMIT_NOFILE, &rl);
 	low = rl;
-	if (low.rlim_cur > LWS_FDS_MAX)
-		low.rlim_cur = LWS_FDS_MAX;
+	if (low.rlim_cur > most)
+		low.rlim_cur = most;
 	(void)setrlimit(RLIMIT_NOFILE, &low);
 	ctx = lws_create_context(info);
 	(void)setrlimit(RLIMIT_NOFILE, &rl);
@@ -60,7 +61,7 @@ gw_wsd_new(struct gw_server *s)
 	info.pcontext = &d->ctx;
 	info.pt_serv_buf_size = READ_BYTES + LWS_PRE;
 	lws_set_log_level(LLL_WARN, on_lws_log);
-	d->ctx = make_context(&info);
+	d->ctx = make_context(&info, s->cfg.max_descriptors);
 	d->vhost = d->ctx != NULL ? lws_get_vhost_by_name(d->ctx, "default") : NULL;
 	if (d->vhost != NULL)
 		return d;

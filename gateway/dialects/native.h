@@ -49,6 +49,6 @@ int gw_native_input(struct gw_exec *ex, const struct gw_native_request *rq, stru
 
 /* What clients are told of a context and of an execution: objects owned by the caller. */
 json_t *gw_native_describe(const struct gw_ctx *c);
-json_t *gw_native_describe_exec(const struct gw_exec *ex);
+json_t *gw_native_describe_exec(struct gw_exec *ex);
 
 #endif /* GW_NATIVE_H */

@@ -87,7 +87,7 @@ gw_native_describe(const struct gw_ctx *c)
 }
 
 json_t *
-gw_native_describe_exec(const struct gw_exec *ex)
+gw_native_describe_exec(struct gw_exec *ex)
 {
 	struct gw_execinfo info;
 	json_t *o;

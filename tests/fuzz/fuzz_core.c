@@ -56,6 +56,14 @@ gw_files_mkdirs(const char *path, struct err *err)
 	return 0;
 }
 
+int
+gw_files_touch(const char *path, struct err *err)
+{
+	(void)path;
+	(void)err;
+	return 0;
+}
+
 void
 gw_files_remove_tree(const char *path)
 {

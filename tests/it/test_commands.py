@@ -28,6 +28,11 @@ def texts(events: list[dict[str, Any]]) -> list[str]:
     return [event["text"] for event in events if event["type"] == "stdout"]
 
 
+def logs(gateway: Gateway) -> list[Path]:
+    """Of commands in the default sandbox, as they are on the disk."""
+    return list((gateway.state_dir / "sandboxes" / "default" / "commands").rglob("*.log"))
+
+
 def test_a_stop_waits_for_commands_in_the_foreground(
     make_gateway: Callable[..., Gateway], tmp_path: Path
 ) -> None:
@@ -79,6 +84,21 @@ def test_a_killed_gateway(start_gateway: Callable[..., Gateway], tmp_path: Path)
     second = start_gateway(state_dir=first.state_dir).wait_ready()
     until("nothing of the dead gateway", lambda: not any(map(psutil.pid_exists, left)))
     assert texts(command(second, "echo fine")) == ["fine"]
-    folder = first.state_dir / "sandboxes" / "default"
-    until("no log of it", lambda: [path.name for path in folder.iterdir()] == ["home"])
+    until("no log of it", lambda: not logs(first))
     second.stop()
+
+
+def test_two_gateways_have_their_own_logs(start_gateway: Callable[..., Gateway]) -> None:
+    """On one state_dir they share the default sandbox's folder; what one has logged goes with it alone."""
+    one = start_gateway().wait_ready()
+    two = start_gateway(state_dir=one.state_dir).wait_ready()
+    run = command(one, "echo of one", background=True)[0]["text"]
+    until("its log", lambda: one.http("GET", f"{COMMAND}/{run}/logs")[2] == b"of one\n")
+    command(two, "echo of two", background=True)
+    until("both", lambda: len(logs(one)) == 2)
+    assert one.http("GET", f"{COMMAND}/{run}/logs")[2] == b"of one\n"
+    two.stop()
+    until("that of one", lambda: len(logs(one)) == 1)
+    assert one.http("GET", f"{COMMAND}/{run}/logs")[2] == b"of one\n"
+    one.stop()
+    until("none", lambda: not logs(one))

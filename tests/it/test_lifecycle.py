@@ -134,6 +134,32 @@ def test_two_gateways_on_one_machine(start_gateway: Callable[..., Gateway], shar
         assert not folders(one)
 
 
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_sandboxes_go_with_their_gateway(start_gateway: Callable[..., Gateway], how: str) -> None:
+    """No other can name them: at its stop, or at the next start after it was killed; another's stay."""
+    one = start_gateway().wait_ready()
+    two = start_gateway(state_dir=one.state_dir).wait_ready()
+    homes = [Path(g.json("POST", "/v1/native/sandboxes", {"name": "box"})[1]["home"]) for g in (one, two)]
+    for home in homes:
+        (home / "kept").touch()
+    default = one.state_dir / "sandboxes" / "default" / "home" / "kept"
+    default.touch()
+    if how == "kill":
+        two.process.kill()
+        two.process.wait()
+        two = start_gateway(state_dir=one.state_dir).wait_ready()
+    else:
+        two.stop()
+    until("the folder of two's gone", lambda: not homes[1].parent.exists())
+    assert (homes[0] / "kept").exists()
+    if how == "kill":
+        two.stop()
+    one.stop()
+    until("both", lambda: not homes[0].parent.exists())
+    assert default.exists()
+    assert not folders(one)
+
+
 def test_gateway_whose_program_was_replaced(start_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
     """An upgrade in place: the new program lets the old one, which still runs, keep its kernels."""
     copy = tmp_path / "kernelbridge"

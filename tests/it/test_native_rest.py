@@ -104,6 +104,25 @@ def test_run_now_read_later(gateway: Gateway, tmp_path: Path) -> None:
         assert status == 400 and "'after'" in message, after
 
 
+def test_read_on_after_a_number(gateway: Gateway, tmp_path: Path) -> None:
+    """What is printed after `last_seq` was told comes after it, though nobody has read that event."""
+    rest, go = Rest(gateway), tmp_path / "go"
+    body = {"code": hold(go) + "print('later')", "detach": True}
+    made = rest.call("POST", "/v1/executions", "execution", body, status=202)
+    path = f"/v1/executions/{made['execution']}"
+    known = 0
+
+    def held() -> bool:
+        nonlocal known
+        known = rest.call("GET", path, "execution")["last_seq"]
+        return known >= 3
+
+    until("its first output", held)
+    go.touch()
+    until("its end", lambda: bool(rest.call("GET", path, "execution")["state"] == "done"))
+    assert Said(rest.events(f"{path}/events?after={known}", method="GET")).text() == "later\n"
+
+
 @pytest.mark.parametrize("how", ["interrupt", "finish"])
 def test_a_stream_that_its_client_leaves(gateway: Gateway, how: str, tmp_path: Path) -> None:
     rest, go = Rest(gateway), tmp_path / "go"

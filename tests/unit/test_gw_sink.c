@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/execinfo.h"
 #include "tests/unit/gw_rig.h"
 #include "wire/base/mem.h"
 
@@ -90,6 +91,31 @@ attach_when_it_is_over(void **state)
 	/* DONE comes in any case, or whoever waits would wait for ever */
 	assert_string_equal(attached(r, ex, 3, text), "3 done ok");
 	assert_string_equal(attached(r, ex, UINT64_MAX, text), "3 done ok");
+	rig_free(r);
+}
+
+/* Nobody has read the newest event, but somebody knows its number: what is printed then is another. */
+static void
+attach_after_a_number_that_was_told(void **state)
+{
+	struct rig *r = rig_ready();
+	struct tape *t = tape_new();
+	struct gw_exec *ex = rig_exec(r->ctx, "1", NULL);
+	struct gw_execinfo info;
+
+	(void)state;
+	rig_settle(r);
+	paper_print(paper_newest(), "a");
+	rig_settle(r);
+	gw_execinfo_get(ex, &info);
+	assert_int_equal(info.last_seq, 2);
+	paper_print(paper_newest(), "b");
+	rig_settle(r);
+	gw_sink_hook(&t->sink, ex, info.last_seq);
+	paper_finish(paper_newest(), "ok");
+	rig_settle(r);
+	assert_string_equal(tape_text(t), "3 stdout b|4 done ok");
+	tape_free(t);
 	rig_free(r);
 }
 
@@ -383,6 +409,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(attach_after_a_number),
 	    cmocka_unit_test(attach_when_it_is_over),
+	    cmocka_unit_test(attach_after_a_number_that_was_told),
 	    cmocka_unit_test(attach_ahead_of_a_running_one),
 	    cmocka_unit_test(a_stalled_sink_waits_for_resume),
 	    cmocka_unit_test(what_nobody_read_is_merged),
