@@ -20,7 +20,7 @@ struct gw_execinfo {
 	                        * alone answers input. */
 };
 
-/* The newest event grows no more then: who is told of its number may ask for what comes after it. */
+/* The newest event grows no more then: who is told its number may ask for what comes after it. */
 void gw_execinfo_get(struct gw_exec *ex, struct gw_execinfo *ret);
 
 #endif /* GW_EXECINFO_H */

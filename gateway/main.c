@@ -438,7 +438,8 @@ main(int argc, char **argv)
 
 	/* Of a gateway in whose kernel this one was started: our reaper would take what has it, and
 	 * is no kernel of ours, for left behind. */
-	(void)unsetenv("KERNELBRIDGE_KERNEL_ID");
+	(void)unsetenv(
+	    "KERNELBRIDGE_KERNEL_ID"); /* NOLINT(concurrency-mt-unsafe): no threads */
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* an upload that is too large for the system fails */
 	json_set_alloc_funcs(mem_raw, mem_free);

@@ -132,22 +132,13 @@ rest(struct stock *s, uint64_t msec)
 	s->rest = loop_timer_new(s->pool->core->lp, msec, on_rest, s);
 }
 
-/* first_ms for the first time, then twice as much each time. */
-static uint64_t
-interval(uint64_t first_ms, unsigned n, uint64_t max_ms)
-{
-	uint64_t msec = n < 16 ? first_ms << (n - 1) : max_ms;
-
-	return msec < max_ms ? msec : max_ms;
-}
-
 /* Said once, until one starts. */
 static void
 start_failed(struct stock *s, const char *why)
 {
 	if (s->failed_n++ == 0)
 		log_warn(NULL, "no kernel can be started ahead, trying again: %s", why);
-	rest(s, interval(RETRY_MS, s->failed_n, RETRY_MAX_MS));
+	rest(s, loop_backoff_ms(RETRY_MS, s->failed_n, RETRY_MAX_MS));
 }
 
 /* --- the kernel's callbacks --------------------------------------------------------------- */
@@ -190,7 +181,7 @@ on_died(void *arg, bool started, const char *why)
 		return;
 	}
 	log_debug(NULL, "a kernel that was started ahead died: %s", why);
-	rest(s, interval(LOST_MS, ++s->lost_n, LOST_MAX_MS));
+	rest(s, loop_backoff_ms(LOST_MS, ++s->lost_n, LOST_MAX_MS));
 }
 
 static const struct gw_seat_ops seat_ops = {.ready = on_ready, .died = on_died};

@@ -18,7 +18,7 @@ struct gw_warm {
 	struct gw_sandbox *sandbox; /* borrowed */
 	struct gw_ctx_wait wait;    /* for the kernel, while no pause is made */
 	struct loop_timer *pause;   /* pending, or NULL */
-	uint64_t pause_ms;          /* the last one's length; 0: there was none */
+	unsigned failed_n;          /* tries in a row */
 	bool done;
 };
 
@@ -38,10 +38,9 @@ on_pause_over(void *arg)
 static void
 try_later(struct gw_warm *w)
 {
-	w->pause_ms = w->pause_ms == 0 ? RETRY_MS : w->pause_ms * 2;
-	if (w->pause_ms > RETRY_MAX_MS)
-		w->pause_ms = RETRY_MAX_MS;
-	w->pause = loop_timer_new(w->sandbox->core->lp, w->pause_ms, on_pause_over, w);
+	uint64_t msec = loop_backoff_ms(RETRY_MS, ++w->failed_n, RETRY_MAX_MS);
+
+	w->pause = loop_timer_new(w->sandbox->core->lp, msec, on_pause_over, w);
 }
 
 static void
@@ -67,7 +66,7 @@ try_now(struct gw_warm *w)
 		gw_ctx_wait(c, &w->wait, on_told, w);
 		return;
 	}
-	if (w->pause_ms == 0)
+	if (w->failed_n == 0)
 		log_warn(NULL, "no default Python context, trying again: %s", err.text);
 	try_later(w);
 }

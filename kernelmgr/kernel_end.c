@@ -67,7 +67,8 @@ on_drain(void *arg)
 }
 
 /* Timers come before sockets in a turn of the loop, so an interval that begins in a timer has a
- * look at the sockets in it, however long the turn.  One that begins where an end is seen has not. */
+ * look at the sockets in it, however long the turn.  One that begins where an end is seen has
+ * none. */
 static void
 on_drain_first(void *arg)
 {

@@ -157,18 +157,14 @@ on_retry(void *arg)
 static uint64_t
 plan_retry(struct km_zygotes *zs, bool useful)
 {
-	uint64_t ms = zs->cfg->retry_ms;
+	uint64_t ms;
 
 	if (useful) {
 		zs->failures_n = 0;
 		stop_retry(zs);
 		return 0;
 	}
-	for (unsigned i = 0; i < zs->failures_n && ms < RETRY_MAX_MS; i++)
-		ms *= 2;
-	if (ms > RETRY_MAX_MS)
-		ms = RETRY_MAX_MS;
-	zs->failures_n++;
+	ms = loop_backoff_ms(zs->cfg->retry_ms, ++zs->failures_n, RETRY_MAX_MS);
 	stop_retry(zs);
 	zs->retry = loop_timer_new(zs->cfg->lp, ms, on_retry, zs);
 	return ms;

@@ -22,8 +22,8 @@
  * usual 100 ms would show in every start, and trying costs 0.1 ms CPU for four sockets. */
 #define RECONNECT_MS     10
 #define RECONNECT_MAX_MS 30
-/* A DEALER's receive mark: a kernel answers few requests at once, and what it sends to a socket that
- * is not looked at is dropped on its own side beyond this. */
+/* A DEALER's receive mark: a kernel answers few requests at once, and what it sends to a socket
+ * that is not looked at is dropped on its own side beyond this. */
 #define ANSWERS_HWM 64
 
 struct wire_channel {

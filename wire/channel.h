@@ -42,8 +42,9 @@ struct wire_channel_conf {
 };
 
 /* Open and connect (the kernel may bind later: retried every 10 to 30 ms).  LINGER 0, no
- * send mark; all but IOPUB have a receive mark of 64 messages.  At most 64 messages are delivered per turn.  Returns NULL when ZMQ has no
- * socket left or does not take the endpoint (errno tells). */
+ * send mark; all but IOPUB have a receive mark of 64 messages.  At most 64 messages are delivered
+ * per turn.  Returns NULL when ZMQ has no socket left or does not take the endpoint (errno
+ * tells). */
 struct wire_channel *wire_channel_new(struct loop *lp, const struct wire_channel_conf *conf,
                                       wire_channel_fn *fn, void *arg);
 /* Legal in every state, also from inside fn.  NULL is fine. */

@@ -1,4 +1,5 @@
 /* Unit test of wire/base/loop: order, freeing inside callbacks, and no call after a free. */
+#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -458,10 +459,30 @@ tasks_run_under_a_foreign_driver(void **state)
 	assert_string_equal(w->trace, "ttt");
 }
 
+static void
+pauses_grow(void **state)
+{
+	static const struct {
+		uint64_t first;
+		unsigned n;
+		uint64_t max, want;
+	} cases[] = {
+	    {1000, 1, 60000, 1000},         {1000, 2, 60000, 2000}, {1000, 6, 60000, 32000},
+	    {1000, 7, 60000, 60000},        {10, 8, 1000, 1000},    {50, 1, 20, 20},
+	    {1000, UINT_MAX, 60000, 60000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(loop_backoff_ms(cases[i].first, cases[i].n, cases[i].max),
+		                 cases[i].want);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(pauses_grow),
 	    cmocka_unit_test_setup_teardown(later_calls_run_in_order, setup, teardown),
 	    cmocka_unit_test_setup_teardown(later_is_before_the_next_timer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(freed_timer_that_is_due_is_silent, setup, teardown),

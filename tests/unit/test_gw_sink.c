@@ -94,7 +94,8 @@ attach_when_it_is_over(void **state)
 	rig_free(r);
 }
 
-/* Nobody has read the newest event, but somebody knows its number: what is printed then is another. */
+/* Nobody has read the newest event, but somebody knows its number: what is printed then is another
+ * one. */
 static void
 attach_after_a_number_that_was_told(void **state)
 {

@@ -394,8 +394,8 @@ on_slow_turn(void *arg)
 	loop_task_post(&s->turn);
 }
 
-/* Turns that take longer than a dead kernel is listened to when it is silent: what it said is in the
- * sockets all the same. */
+/* Turns that take longer than a dead kernel is listened to when it is silent: what it said is in
+ * the sockets all the same. */
 static void
 last_words_in_a_slow_loop(void **state)
 {

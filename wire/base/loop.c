@@ -147,6 +147,16 @@ loop_now_ms(const struct loop *lp)
 }
 
 uint64_t
+loop_backoff_ms(uint64_t first_ms, unsigned n, uint64_t max_ms)
+{
+	uint64_t msec = first_ms;
+
+	while (--n > 0 && msec < max_ms)
+		msec *= 2;
+	return msec < max_ms ? msec : max_ms;
+}
+
+uint64_t
 loop_clock_us(void)
 {
 	return uv_hrtime() / 1000;

@@ -35,6 +35,10 @@ void loop_stop(struct loop *lp);
 uint64_t loop_now_ms(const struct loop *lp);
 uint64_t loop_clock_us(void);
 
+/* The pause before a try after n failures (at least 1): first_ms, then twice as much each time, at
+ * most max_ms. */
+uint64_t loop_backoff_ms(uint64_t first_ms, unsigned n, uint64_t max_ms);
+
 /* The uv_loop_t, for a library that brings its own libuv integration. */
 void *loop_uv(struct loop *lp);
 
