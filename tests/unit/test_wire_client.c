@@ -383,8 +383,7 @@ idle_without_reply_ends(void **state)
 	kernel_status("busy");
 	kernel_status("idle");
 	run_until("done:");
-	assert_string_equal(w->trace, "message:busy message:idle done:-74 ");
-	assert_int_equal(EBADMSG, 74);
+	assert_string_equal(w->trace, "message:busy message:idle done:-74 "); /* EBADMSG */
 }
 
 static void
@@ -401,18 +400,17 @@ look_for_question(void *arg)
 }
 
 static void
-take_question(void)
+take_question(enum wire_channel_kind kind)
 {
 	struct loop_timer *t = NULL;
 
 	look_for_question(&t);
 	loop_run(w->lp);
 	loop_timer_free(t);
-	kernel_take(WIRE_SHELL, "kernel_info_request");
+	kernel_take(kind, "kernel_info_request");
 }
 
-/* The kernel dropped our idle at its send mark: the idle of a later question proves it, if not of the
- * first, then of the next. */
+/* The kernel dropped our idle at its send mark: the idle of a later question proves it. */
 static void
 dropped_idle_ends(void **state)
 {
@@ -420,14 +418,13 @@ dropped_idle_ends(void **state)
 	execute();
 	kernel_reply();
 	for (int i = 0; i < 2; i++) {
-		take_question();
+		take_question(WIRE_SHELL);
 		kernel_status("busy");
 		kernel_send(WIRE_SHELL, "kernel_info_reply", w->parent, json_object());
 	}
 	kernel_status("idle");
 	run_until("done:");
-	assert_string_equal(w->trace, "reply:execute_reply done:-5 ");
-	assert_int_equal(EIO, 5);
+	assert_string_equal(w->trace, "reply:execute_reply done:-5 "); /* EIO */
 }
 
 /* ... and where it was only late, all is well, and the question's own idle is nobody's. */
@@ -440,7 +437,7 @@ late_idle_is_in_time(void **state)
 	execute();
 	kernel_reply();
 	parent = json_incref(w->parent);
-	take_question();
+	take_question(WIRE_SHELL);
 	kernel_send(WIRE_IOPUB, "status", parent,
 	            json_pack("{s:s}", "execution_state", "idle"));
 	kernel_send(WIRE_SHELL, "kernel_info_reply", w->parent, json_object());
@@ -593,19 +590,15 @@ static void
 input_comes_after_what_was_published_before(void **state)
 {
 	(void)state;
-	struct loop_timer *t = NULL;
 	json_t *request;
 
 	execute_that_may_ask();
 	request = json_incref(w->parent);
 	wire_client_pause(w->client); /* so that no time can pass that matters */
 	kernel_send(WIRE_STDIN, "input_request", request, json_pack("{s:s}", "prompt", "?"));
-	look_for_question(&t);
-	loop_run(w->lp);
-	loop_timer_free(t);
+	take_question(WIRE_CONTROL);
 	assert_string_equal(w->trace, "");
 	kernel_send(WIRE_IOPUB, "stream", request, json_object());
-	kernel_take(WIRE_CONTROL, "kernel_info_request");
 	kernel_send(WIRE_CONTROL, "kernel_info_reply", w->parent, json_object());
 	kernel_status("idle");
 	wire_client_resume(w->client);
