@@ -122,9 +122,7 @@ add_record(struct gw_evlog *l, const struct gw_event *ev, const char *text, size
 	json_incref(r->ev.metadata);
 	json_incref(r->ev.traceback);
 	json_incref(r->ev.plain);
-	count_bytes(l, r,
-	            sizeof(*r) + json_bytes(ev->bundle) + json_bytes(ev->metadata) +
-	                json_bytes(ev->traceback) + json_bytes(ev->plain));
+	count_bytes(l, r, gw_evlog_cost(ev) - ev->text.len);
 	text_append(l, r, text, len);
 }
 
@@ -166,6 +164,15 @@ gw_evlog_fini(struct gw_evlog *l)
 	mem_free(l->rec);
 	l->rec = NULL;
 	l->cap = l->head = 0;
+}
+
+size_t
+gw_evlog_cost(const struct gw_event *ev)
+{
+	return sizeof(struct gw_evrec) + (ev->id != NULL ? strlen(ev->id) : 0) +
+	       (ev->name != NULL ? strlen(ev->name) : 0) + json_bytes(ev->bundle) +
+	       json_bytes(ev->metadata) + json_bytes(ev->traceback) + json_bytes(ev->plain) +
+	       ev->text.len;
 }
 
 void

@@ -28,6 +28,9 @@ struct gw_evlog {
 void gw_evlog_init(struct gw_evlog *l);
 void gw_evlog_fini(struct gw_evlog *l);
 
+/* Bytes that a log takes to keep ev, about. */
+size_t gw_evlog_cost(const struct gw_event *ev);
+
 /* Append a copy of ev (its seq is ignored and numbered here).  read_seq is the highest
  * number that any reader has taken: what is newer may still grow. */
 void gw_evlog_append(struct gw_evlog *l, const struct gw_event *ev, uint64_t read_seq);

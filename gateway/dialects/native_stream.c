@@ -6,15 +6,17 @@
 
 #include "gateway/dialects/native.h"
 #include "gateway/dialects/native_events.h"
+#include "gateway/dialects/native_results.h"
 #include "gateway/event.h"
 #include "gateway/exec.h"
 #include "gateway/sink.h"
 #include "wire/base/buf.h"
 #include "wire/base/mem.h"
 
-#define NDJSON     "application/x-ndjson"
-#define WAIT_BYTES (8U << 20) /* stdout and stderr in one summary, each */
-#define KEEP_BYTES (1U << 20)
+#define NDJSON       "application/x-ndjson"
+#define WAIT_BYTES   (8U << 20)   /* stdout and stderr in one summary, each */
+#define RESULT_BYTES (128U << 20) /* its results, all together */
+#define KEEP_BYTES   (1U << 20)
 
 struct stream {
 	struct gw_http *x;
@@ -23,7 +25,7 @@ struct stream {
 	struct buf out; /* a line being encoded */
 	/* for the summary: */
 	struct buf text[2]; /* stdout, stderr */
-	json_t *results;
+	struct gw_native_results results;
 	json_t *error;
 	bool truncated[2];
 	uint64_t cut_bytes; /* of CUT events */
@@ -36,7 +38,7 @@ stream_free(struct stream *st)
 	buf_fini(&st->out);
 	buf_fini(&st->text[0]);
 	buf_fini(&st->text[1]);
-	json_decref(st->results);
+	gw_native_results_fini(&st->results);
 	json_decref(st->error);
 	mem_free(st);
 }
@@ -67,7 +69,7 @@ stream_new(struct gw_http *x, struct gw_exec *ex, const struct gw_sink_ops *ops,
 	buf_init(&st->out, SIZE_MAX / 4);
 	buf_init(&st->text[0], WAIT_BYTES);
 	buf_init(&st->text[1], WAIT_BYTES);
-	st->results = json_array();
+	gw_native_results_init(&st->results, RESULT_BYTES);
 	gw_sink_init(&st->sink, ops);
 	gw_http_set_ops(x, &http_ops, st);
 	gw_sink_hook(&st->sink, ex, after);
@@ -121,25 +123,6 @@ add_text(struct stream *st, unsigned which, struct wire_slice text)
 		st->truncated[which] = true;
 }
 
-/* An update replaces every earlier bundle with its display id. */
-static void
-update_results(struct stream *st, const struct gw_event *ev)
-{
-	json_t *r;
-	size_t i;
-
-	json_array_foreach (st->results, i, r) {
-		const char *id = json_string_value(json_object_get(r, "display_id"));
-
-		if (id != NULL && ev->id != NULL && strcmp(id, ev->id) == 0) {
-			json_object_set(r, "bundle", ev->bundle);
-			json_object_set_new(r, "metadata",
-			                    ev->metadata != NULL ? json_incref(ev->metadata)
-			                                         : json_object());
-		}
-	}
-}
-
 static json_t *
 text_json(const struct buf *b)
 {
@@ -147,12 +130,13 @@ text_json(const struct buf *b)
 }
 
 static json_t *
-summary(const struct stream *st, const struct gw_event *done)
+summary(struct stream *st, const struct gw_event *done)
 {
-	json_t *o = json_pack(
-	    "{s:s, s:s, s:I, s:o, s:o, s:O}", "execution", gw_exec_id(st->exec), "how",
-	    gw_done_name(done->how), "elapsed_ms", (json_int_t)done->elapsed_ms, "stdout",
-	    text_json(&st->text[0]), "stderr", text_json(&st->text[1]), "results", st->results);
+	json_t *o =
+	    json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "execution", gw_exec_id(st->exec),
+	              "how", gw_done_name(done->how), "elapsed_ms",
+	              (json_int_t)done->elapsed_ms, "stdout", text_json(&st->text[0]), "stderr",
+	              text_json(&st->text[1]), "results", gw_native_results_take(&st->results));
 
 	json_object_set_new(o, "error",
 	                    st->error != NULL ? json_incref(st->error) : json_null());
@@ -161,7 +145,7 @@ summary(const struct stream *st, const struct gw_event *done)
 	if (done->text.len > 0)
 		json_object_set_new(o, "why",
 		                    json_stringn_nocheck(done->text.ptr, done->text.len));
-	if (st->truncated[0] || st->truncated[1])
+	if (st->truncated[0] || st->truncated[1] || st->results.truncated)
 		json_object_set_new(o, "truncated", json_true());
 	if (st->cut_bytes > 0)
 		json_object_set_new(o, "cut_bytes", json_integer((json_int_t)st->cut_bytes));
@@ -172,7 +156,6 @@ static int
 on_summary_event(struct gw_sink *sink, const struct gw_event *ev)
 {
 	struct stream *st = list_entry(sink, struct stream, sink);
-	json_t *r;
 
 	switch (ev->kind) {
 	case GW_EV_STDOUT:
@@ -186,12 +169,8 @@ on_summary_event(struct gw_sink *sink, const struct gw_event *ev)
 		break;
 	case GW_EV_DISPLAY:
 	case GW_EV_RESULT:
-		r = gw_native_events_fields(ev);
-		json_object_set_new(r, "event", json_string(gw_event_name(ev->kind)));
-		json_array_append_new(st->results, r);
-		break;
 	case GW_EV_UPDATE:
-		update_results(st, ev);
+		gw_native_results_add(&st->results, ev);
 		break;
 	case GW_EV_ERROR:
 		json_decref(st->error);
