@@ -10,8 +10,8 @@
 #include "gateway/edge.h"
 #include "gateway/http.h"
 #include "gateway/status.h"
+#include "wire/json_put.h"
 
-#define JSON_MAX       (256U << 20) /* an answer; the queue's ceiling is far below */
 #define REQUEST_ID_MAX 128
 
 /* --- answering ---------------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ static void
 log_answer(const struct gw_http *x, int status)
 {
 	static struct gw_edge_warn warn;
-	const char *path = x->r->head.path;
+	const char *path = x->r->head.path != NULL ? x->r->head.path : "";
 	char safe[LOG_SAFE_MAX];
 	uint64_t held;
 
@@ -131,30 +131,46 @@ log_answer(const struct gw_http *x, int status)
 		         (unsigned long long)held);
 }
 
-void
-gw_http_reply(struct gw_http *x, int status, const char *content_type, const void *body,
-              size_t len)
+/* Begin an answer of len bytes.  Returns true where they are to be put. */
+static bool
+begin_reply(struct gw_http *x, int status, const char *content_type, size_t len)
 {
 	char framing[48] = "";
 
 	assert(is_before_answer(x));
 	if (status >= 400 && x->refusal.status == 0 && x->c != NULL)
 		log_answer(x, status);
-	if (x->c != NULL) {
-		if (status != 204 && status != 304)
-			(void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n",
-			               len);
-		put_head(x, status, content_type, framing);
-		if (has_body(x, status))
-			gw_conn_put(x->c, body, len, NULL, 0);
-	}
+	if (x->c == NULL)
+		return false;
+	if (status != 204 && status != 304)
+		(void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n", len);
+	put_head(x, status, content_type, framing);
+	return has_body(x, status);
+}
+
+void
+gw_http_reply(struct gw_http *x, int status, const char *content_type, const void *body,
+              size_t len)
+{
+	if (begin_reply(x, status, content_type, len))
+		gw_conn_put(x->c, body, len, NULL, 0);
 	done(x);
 }
 
-static int
-append_json(const char *text, size_t len, void *arg)
+/* The dialect has an answer, but not one that can be sent. */
+static void
+reply_too_large(struct gw_http *x)
 {
-	return buf_append(arg, text, len);
+	if (x->c == NULL ||
+	    x->refusal.status != 0) { /* nor can the error, for want of memory */
+		gw_http_reply(x, 500, NULL, "", 0);
+		return;
+	}
+	log_answer(x, 500);
+	x->refusal.status = 500;
+	(void)snprintf(x->refusal.why, sizeof(x->refusal.why),
+	               "the answer is longer than %u MiB", GW_HTTP_JSON_MAX >> 20);
+	gw_http_answer_refusal(x);
 }
 
 void
@@ -162,11 +178,18 @@ gw_http_reply_json(struct gw_http *x, int status, json_t *json)
 {
 	struct buf b;
 
-	buf_init(&b, JSON_MAX);
-	if (json_dump_callback(json, append_json, &b, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
-		gw_http_reply(x, status, "application/json", b.data, b.len);
-	else
+	if (json == NULL) { /* could not be made */
 		gw_http_reply(x, 500, NULL, "", 0);
+		return;
+	}
+	buf_init(&b, GW_HTTP_JSON_MAX);
+	if (wire_json_put(&b, json, WIRE_JSON_PLAIN) != 0) {
+		reply_too_large(x);
+	} else {
+		if (begin_reply(x, status, "application/json", b.len))
+			gw_conn_put_buf(x->c, &b);
+		done(x);
+	}
 	json_decref(json);
 	buf_fini(&b);
 }
@@ -206,8 +229,9 @@ gw_http_stream_begin(struct gw_http *x, int status, const char *content_type)
 	             x->chunks_out ? "Transfer-Encoding: chunked\r\n" : "");
 }
 
-int
-gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
+/* Begin a piece of len bytes.  Returns true where they are to be put. */
+static bool
+begin_piece(struct gw_http *x, size_t len)
 {
 	char size[24];
 	int n;
@@ -218,15 +242,40 @@ gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
 		x->owed -= len;
 	}
 	if (x->c == NULL || len == 0 || !has_body(x, 200))
-		return 0;
+		return false;
 	if (x->chunks_out) {
 		n = snprintf(size, sizeof(size), "%zx\r\n", len);
-		gw_conn_put(x->c, size, (size_t)n, ptr, len);
-		gw_conn_put(x->c, "\r\n", 2, NULL, 0);
-	} else {
-		gw_conn_put(x->c, ptr, len, NULL, 0);
+		gw_conn_put(x->c, size, (size_t)n, NULL, 0);
 	}
+	return true;
+}
+
+static int
+end_piece(struct gw_http *x)
+{
+	if (x->chunks_out)
+		gw_conn_put(x->c, "\r\n", 2, NULL, 0);
 	return gw_conn_is_full(x->c) ? -EAGAIN : 0;
+}
+
+int
+gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
+{
+	if (!begin_piece(x, len))
+		return 0;
+	gw_conn_put(x->c, ptr, len, NULL, 0);
+	return end_piece(x);
+}
+
+int
+gw_http_stream_write_buf(struct gw_http *x, struct buf *b)
+{
+	if (begin_piece(x, b->len)) {
+		gw_conn_put_buf(x->c, b);
+		return end_piece(x);
+	}
+	buf_consume(b, b->len);
+	return 0;
 }
 
 /* The client was told of more: it must not take what comes next for that. */

@@ -21,7 +21,8 @@
 #define ALIVE_EACH_S  15
 #define ALIVE_PROBES  4
 #define VECS_MAX      16
-#define BODY_RATE_MIN 1 /* bytes a millisecond that a body may not fall below */
+#define BODY_RATE_MIN 1            /* bytes a millisecond that a body may not fall below */
+#define COPY_MAX      (256U << 10) /* more is not copied into the queue */
 
 static const bool may_go[GW_CONN_STATE_N][GW_CONN_STATE_N] = {
     [GW_CONN_READING] =
@@ -212,15 +213,14 @@ on_turn(void *arg)
 	watch(c);
 }
 
-void
-gw_conn_put(struct gw_conn *c, const void *a, size_t an, const void *b, size_t bn)
+/* rc is what the queue said: after a refusal the client is given up. */
+static void
+queued(struct gw_conn *c, int rc)
 {
 	static struct gw_edge_warn warn;
 	uint64_t held;
 
-	if (c->state == GW_CONN_DEAD)
-		return;
-	if (gw_outq_put(&c->out, a, an, b, bn) < 0) {
+	if (rc < 0) {
 		if (gw_edge_may_warn(c->s, &warn, &held))
 			log_warn(&c->id,
 			         "client is too far behind, connection dropped bytes=%zu",
@@ -230,6 +230,22 @@ gw_conn_put(struct gw_conn *c, const void *a, size_t an, const void *b, size_t b
 		watch(c);
 	}
 	loop_task_post(&c->turn);
+}
+
+void
+gw_conn_put(struct gw_conn *c, const void *a, size_t an, const void *b, size_t bn)
+{
+	if (c->state != GW_CONN_DEAD)
+		queued(c, gw_outq_put(&c->out, a, an, b, bn));
+}
+
+void
+gw_conn_put_buf(struct gw_conn *c, struct buf *b)
+{
+	if (c->state != GW_CONN_DEAD)
+		queued(c, b->len > COPY_MAX ? gw_outq_take(&c->out, b, 0)
+		                            : gw_outq_put(&c->out, b->data, b->len, NULL, 0));
+	buf_consume(b, b->len);
 }
 
 bool

@@ -54,12 +54,15 @@ const char *gw_http_token_sandbox(const struct gw_http *x);
 /* Add a response header; before the answer begins. */
 void gw_http_add_header(struct gw_http *x, const char *name, const char *value);
 
-/* Answer whole.  body is copied; json is taken.  content_type NULL: the answer names none. */
+/* Answer whole.  body is copied; json is taken.  content_type NULL: the answer names none.  JSON
+ * longer than GW_HTTP_JSON_MAX becomes an error that says so. */
+#define GW_HTTP_JSON_MAX (256U << 20)
 void gw_http_reply(struct gw_http *x, int status, const char *content_type, const void *body,
                    size_t len);
 void gw_http_reply_json(struct gw_http *x, int status, json_t *json);
 
-/* Answer in pieces (chunked).  write returns 0, or -EAGAIN: taken, but wait for drained. */
+/* Answer in pieces (chunked).  write returns 0, also for no bytes, or -EAGAIN: taken, but wait for
+ * drained. */
 struct gw_http_ops {
 	void (*drained)(void *arg);
 	/* The client went away before the answer was complete, or its body in pieces was none and
@@ -79,6 +82,9 @@ void gw_http_stream_begin(struct gw_http *x, int status, const char *content_typ
 void gw_http_stream_begin_sized(struct gw_http *x, int status, const char *content_type,
                                 uint64_t length);
 int gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len);
+/* The same without a copy where b is large: however large, if nothing is written between -EAGAIN
+ * and drained.  b is empty after it. */
+int gw_http_stream_write_buf(struct gw_http *x, struct buf *b);
 void gw_http_stream_end(struct gw_http *x);
 /* End it as if the gateway had broken down: the connection closes, and the client knows that
  * something is missing. */

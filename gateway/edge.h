@@ -105,6 +105,9 @@ void gw_conn_new(struct gw_server *s, const struct gw_listener *from, int fd, co
 
 /* Queue bytes; they leave at the end of the turn. */
 void gw_conn_put(struct gw_conn *c, const void *a, size_t an, const void *b, size_t bn);
+/* The same without a copy where there are many, and also past the queue's ceiling, unless it waits
+ * for such a one already.  b is empty after it. */
+void gw_conn_put_buf(struct gw_conn *c, struct buf *b);
 
 /* Over the high mark? Then ask to be told. */
 bool gw_conn_is_full(struct gw_conn *c);

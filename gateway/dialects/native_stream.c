@@ -16,7 +16,6 @@
 #define NDJSON       "application/x-ndjson"
 #define WAIT_BYTES   (8U << 20)   /* stdout and stderr in one summary, each */
 #define RESULT_BYTES (128U << 20) /* its results, all together */
-#define KEEP_BYTES   (1U << 20)
 
 struct stream {
 	struct gw_http *x;
@@ -88,11 +87,9 @@ on_event(struct gw_sink *sink, const struct gw_event *ev)
 	if (rc == 0)
 		rc = buf_append(&st->out, "\n", 1);
 	if (rc == 0)
-		rc = gw_http_stream_write(st->x, st->out.data, st->out.len);
-	if (st->out.cap > KEEP_BYTES)
-		buf_fini(&st->out);
+		rc = gw_http_stream_write_buf(st->x, &st->out);
 	else
-		buf_consume(&st->out, st->out.len);
+		buf_fini(&st->out);
 	if (done) {
 		gw_http_stream_end(st->x);
 		stream_free(st);

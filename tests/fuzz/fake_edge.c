@@ -185,7 +185,16 @@ gw_http_stream_write(struct gw_http *x, const void *ptr, size_t len)
 {
 	assert(x->answers_n == 1 && !x->ended);
 	keep(&x->body, ptr, len);
-	return x->full ? -EAGAIN : 0;
+	return x->full && len > 0 ? -EAGAIN : 0;
+}
+
+int
+gw_http_stream_write_buf(struct gw_http *x, struct buf *b)
+{
+	int rc = gw_http_stream_write(x, b->data, b->len);
+
+	buf_consume(b, b->len);
+	return rc;
 }
 
 void

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,33 @@ def test_one_answer_for_all(rest: Rest, ctx: str) -> None:
     assert got["how"] == "timeout"
     big = rest.call("POST", "/v1/executions", "summary", {"code": "print('x' * 9_000_000)", "context": ctx, "wait": True})
     assert big["truncated"] and 8_000_000 < len(big["stdout"]) < 9_000_000
+
+
+def test_results_have_a_ceiling(rest: Rest, ctx: str) -> None:
+    """134 bundles of a megabyte fit into an answer, and an update of one of them no more."""
+    code = (
+        "from IPython.display import HTML, display\nh = display(HTML('first'), display_id='d')\n"
+        "for i in range(150): display(HTML('x' * 1_000_000))\nh.update(HTML('y' * 1_000_000))\n'end'"
+    )
+    got = rest.call("POST", "/v1/executions", "summary", {"code": code, "context": ctx, "wait": True})
+    shown = [r["bundle"].get("text/html") for r in got["results"]]
+    assert got["how"] == "ok" and got["truncated"]
+    assert shown[0] == "first" and 130 < shown.count("x" * 1_000_000) < 135
+    assert got["results"][-1]["bundle"] == {"text/plain": "'end'"}
+
+
+def test_one_large_result(make_gateway: Callable[..., Gateway]) -> None:
+    """More than the 64 MiB that may wait for a client otherwise: as it comes, read later, and in one answer."""
+    rest = Rest(make_gateway("--event_log_bytes=100000000"))
+    size, body = 70_000_000, {"code": "'a' * 70_000_000"}
+    events = rest.events("/v1/executions", body)
+    assert Said(events).how == "ok" and len(Said(events).one("result")["bundle"]["text/plain"]) == size + 2
+    later = f"/v1/executions/{events[0]['execution']}/events?after=1"
+    for _ in range(2):
+        assert rest.events(later, method="GET") == events[1:]
+    got = rest.call("POST", "/v1/executions", "summary", body | {"wait": True})
+    assert got["how"] == "ok" and "truncated" not in got
+    assert len(got["results"][0]["bundle"]["text/plain"]) == size + 2
 
 
 def test_run_now_read_later(gateway: Gateway, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 /* Unit test of gateway/answer: what goes back to a client, and what of its request a dialect
  * sees. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include "wire/base/mem.h"
 
 #define BLOCK 10000
+#define BIG   (16U << 20)
 
 /* --- a dialect for tests ---------------------------------------------------------------- */
 
@@ -104,6 +106,54 @@ stream(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 	gw_http_stream_end(x);
 }
 
+/* An array of n times the same string of BIG bytes. */
+static void
+big_json(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	char *text = mem_new(BIG + 1);
+	json_t *string, *o = json_array();
+
+	(void)core;
+	(void)body;
+	(void)len;
+	memset(text, 'Z', BIG);
+	string = json_string(text);
+	for (size_t i = number(x, "n"); i > 0; i--)
+		json_array_append(o, string);
+	json_decref(string);
+	mem_free(text);
+	gw_http_reply_json(x, 200, o);
+}
+
+/* A stream that is one piece of n times BIG bytes, between two small ones. */
+static void
+big_piece(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	const size_t size = number(x, "n") * BIG;
+	struct buf b;
+
+	(void)core;
+	(void)body;
+	(void)len;
+	buf_init(&b, SIZE_MAX / 4);
+	gw_http_stream_begin(x, 200, "text/plain");
+	assert_int_equal(buf_append(&b, "begin ", 6), 0);
+	assert_int_equal(gw_http_stream_write_buf(x, &b), 0);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(buf_reserve(&b, size), 0);
+	memset(b.data, 'Z', size);
+	b.len = size;
+	assert_int_equal(gw_http_stream_write_buf(x, &b),
+	                 strcmp(gw_http_method(x), "HEAD") == 0 ? 0 : -EAGAIN);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(gw_http_stream_write_buf(x, &b),
+	                 0); /* nothing: it asks for no patience */
+	assert_int_equal(buf_append(&b, " end", 4), 0);
+	(void)gw_http_stream_write_buf(x, &b);
+	gw_http_stream_end(x);
+	buf_fini(&b);
+}
+
 /* How many paths there are, and the last of them. */
 static void
 paths(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
@@ -130,6 +180,8 @@ static const struct gw_route rows[] = {
     {.method = "GET", .path = "/sized", .access = GW_ACCESS_PUBLIC, .http = sized},
     {.method = "GET", .path = "/large", .access = GW_ACCESS_PUBLIC, .http = large},
     {.method = "GET", .path = "/stream", .access = GW_ACCESS_PUBLIC, .http = stream},
+    {.method = "GET", .path = "/json", .access = GW_ACCESS_PUBLIC, .http = big_json},
+    {.method = "GET", .path = "/piece", .access = GW_ACCESS_PUBLIC, .http = big_piece},
     {.method = "GET", .path = "/paths", .access = GW_ACCESS_PUBLIC, .http = paths},
     {.method = NULL},
 };
@@ -249,6 +301,61 @@ a_large_one_waits_for_its_reader(void **state)
 	(void)close(fd);
 }
 
+/* --- longer than what may wait for a client ------------------------------------------------ */
+
+/* Ask for path and then for hello: how many Z came of it; the rest, cut, goes to ret. */
+static size_t
+count_z(struct edge *r, const char *line, char *ret, size_t size)
+{
+	int fd = edge_dial(r);
+	char text[200];
+	size_t n = 0, kept = 0;
+	struct buf b;
+
+	(void)snprintf(text, sizeof(text), "%s\r\n" HOST "\r\n" HELLO, line);
+	buf_init(&b, 10 * BIG);
+	edge_talk(r, fd, text, strlen(text), NULL, &b);
+	for (size_t i = 0; i < b.len; i++)
+		if (b.data[i] == 'Z')
+			n++;
+		else if (kept + 1 < size)
+			ret[kept++] = b.data[i];
+	ret[kept] = '\0';
+	buf_fini(&b);
+	(void)close(fd);
+	return n;
+}
+
+static void
+a_long_one_arrives_whole(void **state)
+{
+	struct edge *r = *state;
+	char rest[1000], *second;
+
+	assert_int_equal(count_z(r, "GET /json?n=5 HTTP/1.1", rest, sizeof(rest)), 5 * BIG);
+	second = strstr(rest, "[\"\",\"\",\"\",\"\",\"\"]HTTP/1.1 200 OK");
+	assert_non_null(second);
+	assert_non_null(strstr(second, "hello"));
+	assert_int_equal(count_z(r, "GET /piece?n=5 HTTP/1.1", rest, sizeof(rest)), 5 * BIG);
+	second =
+	    strstr(rest, "6\r\nbegin \r\n5000000\r\n\r\n4\r\n end\r\n0\r\n\r\nHTTP/1.1 200 OK");
+	assert_non_null(second);
+	assert_non_null(strstr(second, "hello"));
+	assert_int_equal(count_z(r, "HEAD /piece?n=5 HTTP/1.1", rest, sizeof(rest)), 0);
+	assert_non_null(strstr(rest, "hello"));
+	assert_int_equal(count_z(r, "GET /piece?n=5 HTTP/1.0", rest, sizeof(rest)), 5 * BIG);
+	assert_non_null(strstr(rest, "\r\n\r\nbegin  end"));
+}
+
+static void
+one_that_is_too_long_says_so(void **state)
+{
+	struct edge *r = *state;
+
+	edge_expect(r, "GET /json?n=16 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 500",
+	            "the answer is longer than 256 MiB");
+}
+
 /* --- X-Request-ID ----------------------------------------------------------------------- */
 
 static void
@@ -350,6 +457,8 @@ main(void)
 	    TEST(a_broken_promise_closes),
 	    TEST(heads_have_a_length_and_no_body),
 	    TEST(a_large_one_waits_for_its_reader),
+	    TEST(a_long_one_arrives_whole),
+	    TEST(one_that_is_too_long_says_so),
 	    TEST(answers_repeat_the_request_id),
 	    TEST(other_request_ids_are_not_repeated),
 	    TEST(a_parameter_may_come_often),
