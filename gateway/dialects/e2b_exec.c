@@ -1,8 +1,7 @@
 /* gateway/dialects/e2b_exec.c - POST /execute: an execution as lines of JSON.
  *
- * The answer begins at once, also while the context is busy.  A line is sent in pieces as the
- * client takes them, so a large result never waits in the edge as a whole.  When the sandbox
- * goes, the answer is cut off: the SDKs then ask /health and tell their callers what happened.
+ * The answer begins at once, also while the context is busy.  When the sandbox goes, it is cut off:
+ * the SDKs then ask /health and tell their callers what happened.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,19 +19,14 @@
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
-#define PIECE_BYTES (256U << 10)
-#define KEEP_BYTES  (1U << 20) /* of a buffer for the next line */
-#define BEAT_MS     5000       /* without a line; E2B's own */
+#define BEAT_MS 5000 /* without a line; E2B's own */
 
 struct stream {
 	struct gw_http *x;
 	struct gw_core *core; /* borrowed */
 	struct gw_sink sink;
 	struct gw_e2b_line line;
-	size_t sent;             /* of line.out */
 	bool full;               /* drained is due */
-	bool done;               /* the last line is in line.out */
-	bool cut;                /* there is no last line */
 	struct loop_timer *beat; /* pending */
 	uint64_t last_ms;        /* of the last line */
 	char sandbox[40];        /* id */
@@ -49,36 +43,10 @@ stream_free(struct stream *st)
 
 /* --- sending ------------------------------------------------------------------------------ */
 
-/* Send what the client takes of the lines; after the last one end the answer, and st with it:
- * then false. */
-static bool
-send_on(struct stream *st)
+static void
+send_lines(struct stream *st)
 {
-	struct buf *out = &st->line.out;
-
-	st->full = false;
-	while (!st->full && st->sent < out->len) {
-		size_t left = out->len - st->sent;
-		size_t n = left < PIECE_BYTES ? left : PIECE_BYTES;
-
-		st->full = gw_http_stream_write(st->x, out->data + st->sent, n) == -EAGAIN;
-		st->sent += n;
-	}
-	if (st->sent < out->len)
-		return true;
-	if (out->cap > KEEP_BYTES)
-		buf_fini(out);
-	else
-		buf_consume(out, out->len);
-	st->sent = 0;
-	if (!st->done)
-		return true;
-	if (st->cut)
-		gw_http_stream_cut(st->x);
-	else
-		gw_http_stream_end(st->x);
-	stream_free(st);
-	return false;
+	st->full = gw_http_stream_write_buf(st->x, &st->line.out) == -EAGAIN;
 }
 
 static void
@@ -86,8 +54,8 @@ on_drained(void *arg)
 {
 	struct stream *st = arg;
 
-	if (send_on(st) && !st->full)
-		gw_sink_resume(&st->sink);
+	st->full = false;
+	gw_sink_resume(&st->sink);
 }
 
 static void
@@ -104,14 +72,21 @@ on_event(struct gw_sink *sink, const struct gw_event *ev)
 	struct stream *st = list_entry(sink, struct stream, sink);
 	char now[32];
 
-	st->done = ev->kind == GW_EV_DONE;
-	st->cut = st->done && ev->how == GW_DONE_ABORTED &&
-	          gw_sandbox_find(st->core, st->sandbox) == NULL;
+	if (ev->kind == GW_EV_DONE && ev->how == GW_DONE_ABORTED &&
+	    gw_sandbox_find(st->core, st->sandbox) == NULL) {
+		gw_http_stream_cut(st->x);
+		stream_free(st);
+		return 0;
+	}
 	gw_core_time(0, now);
-	if (!st->cut)
-		gw_e2b_line_event(&st->line, ev, now);
+	gw_e2b_line_event(&st->line, ev, now);
 	st->last_ms = loop_now_ms(st->core->lp);
-	return send_on(st) && st->full ? -EAGAIN : 0;
+	send_lines(st);
+	if (ev->kind != GW_EV_DONE)
+		return st->full ? -EAGAIN : 0;
+	gw_http_stream_end(st->x);
+	stream_free(st);
+	return 0;
 }
 
 static const struct gw_sink_ops sink_ops = {.event = on_event};
@@ -130,9 +105,9 @@ on_beat(void *arg)
 		st->last_ms = now;
 	}
 	st->beat = loop_timer_new(st->core->lp, BEAT_MS - silent, on_beat, st);
-	if (silent == 0 && !st->full && !st->done) {
+	if (silent == 0 && !st->full) {
 		gw_e2b_line_keepalive(&st->line);
-		(void)send_on(st);
+		send_lines(st);
 	}
 }
 

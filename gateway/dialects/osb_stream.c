@@ -8,9 +8,7 @@
 #include "gateway/dialects/osb_event.h"
 #include "wire/base/loop.h"
 
-#define PIECE_BYTES (256U << 10)
-#define KEEP_BYTES  (1U << 20) /* of a buffer for the next events */
-#define BEAT_MS     3000       /* without an event; execd's own */
+#define BEAT_MS 3000 /* without an event; execd's own */
 
 static void
 on_over(void *arg)
@@ -20,27 +18,11 @@ on_over(void *arg)
 	st->ops->closed(st->arg, false);
 }
 
-/* Hand the edge what it takes of out; after the rest of it, end the answer if that is due. */
+/* Hand the edge what is in out; end the answer behind it if that is due. */
 static void
 send_on(struct gw_osb_stream *st)
 {
-	struct buf *out = &st->out;
-
-	st->full = false;
-	while (!st->full && st->sent < out->len) {
-		size_t left = out->len - st->sent;
-		size_t n = left < PIECE_BYTES ? left : PIECE_BYTES;
-
-		st->full = gw_http_stream_write(st->x, out->data + st->sent, n) == -EAGAIN;
-		st->sent += n;
-	}
-	if (st->sent < out->len)
-		return;
-	if (out->cap > KEEP_BYTES)
-		buf_fini(out);
-	else
-		buf_consume(out, out->len);
-	st->sent = 0;
+	st->full = gw_http_stream_write_buf(st->x, &st->out) == -EAGAIN;
 	if (!st->ending)
 		return;
 	gw_http_stream_end(st->x);
@@ -106,7 +88,7 @@ gw_osb_stream_push(struct gw_osb_stream *st)
 {
 	if (st->x == NULL) /* it ended, or its client left */
 		return 0;
-	if (st->sent < st->out.len)
+	if (st->out.len > 0)
 		st->last_ms = loop_now_ms(st->core->lp);
 	if (!st->full)
 		send_on(st);

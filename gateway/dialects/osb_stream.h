@@ -27,7 +27,6 @@ struct gw_osb_stream {
 	struct gw_http *x;    /* NULL: the answer ended, or its client left */
 	struct gw_core *core; /* borrowed */
 	struct buf out;       /* events to be sent */
-	size_t sent;          /* of out */
 	bool full;            /* drained is due */
 	bool ending;
 	struct loop_timer *beat;
