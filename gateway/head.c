@@ -189,10 +189,12 @@ gw_head_parse(struct gw_head *h, const char *buf, size_t len, const char **ret_w
 	memcpy(h->text, buf, len);
 	if (memchr(buf, '\0', len) != NULL)
 		return refuse(400, "a zero byte in the request", ret_why);
-	line = h->text + strspn(h->text, "\r\n");
-	for (; status == 0 && *line != '\0' && *line != '\r'; line = next) {
+	for (line = h->text; strncmp(line, "\r\n", 2) == 0; line += 2)
+		;
+	/* Only a blank line is the end: what follows another would be read by nobody. */
+	for (; status == 0 && *line != '\0' && strcmp(line, "\r\n") != 0; line = next) {
 		next = strchr(line, '\n'); /* there is one: the head ends with a blank line */
-		if (next[-1] != '\r')
+		if (next == line || next[-1] != '\r')
 			return refuse(400, "a line ends without CR", ret_why);
 		next[-1] = '\0';
 		next++;

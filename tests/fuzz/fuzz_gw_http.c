@@ -66,6 +66,21 @@ policy(void)
 	return &p;
 }
 
+/* Every line of a head is a field, but the first and the last; empty ones may come before. */
+static void
+check_lines(const struct gw_head *h, const char *text, size_t len)
+{
+	size_t lines = 0;
+
+	while (len > 2 && memcmp(text, "\r\n", 2) == 0) {
+		text += 2;
+		len -= 2;
+	}
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	assert(lines == h->n + 2);
+}
+
 static void
 check_head(const struct gw_head *h)
 {
@@ -102,6 +117,7 @@ fuzz_head(const char *text, size_t size)
 	assert(len <= size);
 	assert(len == 0 || (status == 0) == (why == NULL));
 	if (status == 0) {
+		check_lines(&r->head, text, len);
 		check_head(&r->head);
 		if (gw_request_admit(r, policy(), &no))
 			check_admitted(r);
