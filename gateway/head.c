@@ -156,8 +156,7 @@ parse_framing(struct gw_head *h, const char **ret_why)
 static int
 parse_meaning(struct gw_head *h, const char **ret_why)
 {
-	const char *conn = gw_head_get(h, "connection"), *expect = gw_head_get(h, "expect");
-	const char *host = gw_head_get(h, "host");
+	const char *expect = gw_head_get(h, "expect"), *host = gw_head_get(h, "host");
 	int status;
 
 	if (count(h, "host") > 1 || (host == NULL && !h->http10))
@@ -167,15 +166,15 @@ parse_meaning(struct gw_head *h, const char **ret_why)
 	status = parse_framing(h, ret_why);
 	if (status != 0)
 		return status;
-	h->keep_alive =
-	    h->http10 ? gw_head_list_has(conn, "keep-alive") : !gw_head_list_has(conn, "close");
+	h->keep_alive = h->http10 ? gw_head_list_has(h, "connection", "keep-alive")
+	                          : !gw_head_list_has(h, "connection", "close");
 	if (expect != NULL && !h->http10) {
 		if (strcasecmp(expect, "100-continue") != 0)
 			return refuse(417, "the only expectation is 100-continue", ret_why);
 		h->wants_continue = h->chunked || h->length > 0;
 	}
-	h->websocket = !h->http10 && gw_head_list_has(conn, "upgrade") &&
-	               gw_head_list_has(gw_head_get(h, "upgrade"), "websocket");
+	h->websocket = !h->http10 && gw_head_list_has(h, "connection", "upgrade") &&
+	               gw_head_list_has(h, "upgrade", "websocket");
 	return 0;
 }
 
@@ -225,8 +224,9 @@ gw_head_get(const struct gw_head *h, const char *name)
 	return NULL;
 }
 
-size_t
-gw_head_list_next(const char **list, const char **ret)
+/* The next element of one field's list, which moves past it; 0 at the end. */
+static size_t
+next_element(const char **list, const char **ret)
 {
 	const char *p = *list;
 	size_t len;
@@ -241,15 +241,28 @@ gw_head_list_next(const char **list, const char **ret)
 	return len;
 }
 
-bool
-gw_head_list_has(const char *list, const char *token)
+size_t
+gw_head_list_next(struct gw_head_list *l, const char **ret)
 {
+	size_t len = 0;
+
+	while ((l->rest == NULL || (len = next_element(&l->rest, ret)) == 0) &&
+	       l->at < l->h->n) {
+		const struct gw_head_field *f = &l->h->field[l->at++];
+
+		l->rest = strcmp(f->name, l->name) == 0 ? f->value : NULL;
+	}
+	return len;
+}
+
+bool
+gw_head_list_has(const struct gw_head *h, const char *name, const char *token)
+{
+	struct gw_head_list l = {.h = h, .name = name};
 	const char *el;
 	size_t len;
 
-	if (list == NULL)
-		return false;
-	while ((len = gw_head_list_next(&list, &el)) > 0)
+	while ((len = gw_head_list_next(&l, &el)) > 0)
 		if (len == strlen(token) && strncasecmp(el, token, len) == 0)
 			return true;
 	return false;

@@ -47,11 +47,19 @@ void gw_head_fini(struct gw_head *h);
 /* The value of the first field called name (lower case), or NULL. */
 const char *gw_head_get(const struct gw_head *h, const char *name);
 
-/* True if the comma-separated list (may be NULL) has token, in any case. */
-bool gw_head_list_has(const char *list, const char *token);
+/* The elements of a comma-separated list, which may be spread over several fields (RFC 9110,
+ * section 5.3).  Begin with {.h, .name}; the rest is for gw_head_list_next(). */
+struct gw_head_list {
+	const struct gw_head *h;
+	const char *name; /* lower case */
+	size_t at;        /* the next field */
+	const char *rest; /* of the one before it, or NULL */
+};
 
-/* The next element of a comma-separated list: its length, and *list moves past it; *ret
- * points at it.  Returns 0 at the end. */
-size_t gw_head_list_next(const char **list, const char **ret);
+/* The next element, which *ret points at: its length; 0 at the end. */
+size_t gw_head_list_next(struct gw_head_list *l, const char **ret);
+
+/* True if the list called name has token, in any case. */
+bool gw_head_list_has(const struct gw_head *h, const char *name, const char *token);
 
 #endif /* GW_HEAD_H */

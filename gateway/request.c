@@ -277,12 +277,13 @@ opens_by_cookie(struct gw_request *r, const struct gw_auth *auth)
 static bool
 opens_by_subprotocol(struct gw_request *r, const struct gw_auth *auth)
 {
-	const char *list = gw_head_get(&r->head, "sec-websocket-protocol"), *el;
 	const size_t skip = sizeof(PROTOCOL_TOKEN) - 1;
+	struct gw_head_list offers = {.h = &r->head, .name = "sec-websocket-protocol"};
 	char token[TOKEN_MAX];
+	const char *el;
 	size_t len;
 
-	while (list != NULL && (len = gw_head_list_next(&list, &el)) > 0) {
+	while ((len = gw_head_list_next(&offers, &el)) > 0) {
 		if (len <= skip || len - skip >= TOKEN_MAX ||
 		    strncmp(el, PROTOCOL_TOKEN, skip) != 0)
 			continue;
@@ -326,8 +327,8 @@ check_websocket(struct gw_request *r, struct gw_request_refusal *ret)
 	const struct gw_head *h = &r->head;
 	const char *key = gw_head_get(h, "sec-websocket-key"), *el;
 	const char *version = gw_head_get(h, "sec-websocket-version");
-	const char *list = gw_head_get(h, "sec-websocket-protocol"),
-		   *want = r->match.row->subprotocol;
+	const char *want = r->match.row->subprotocol;
+	struct gw_head_list offers = {.h = h, .name = "sec-websocket-protocol"};
 	size_t len;
 
 	if (strcmp(h->method, "GET") != 0 || h->chunked || h->length > 0)
@@ -336,8 +337,7 @@ check_websocket(struct gw_request *r, struct gw_request_refusal *ret)
 		return refuse(ret, 426, "the WebSocket version spoken here is 13");
 	if (key == NULL || strlen(key) != 24 || strcmp(key + 22, "==") != 0)
 		return refuse(ret, 400, "malformed Sec-WebSocket-Key");
-	while (list != NULL && r->subprotocol == NULL &&
-	       (len = gw_head_list_next(&list, &el)) > 0)
+	while (r->subprotocol == NULL && (len = gw_head_list_next(&offers, &el)) > 0)
 		if ((len == sizeof(PROTOCOL) - 1 && strncmp(el, PROTOCOL, len) == 0) ||
 		    (want != NULL && len >= strlen(want) && len < TOKEN_MAX &&
 		     strncmp(el, want, strlen(want)) == 0)) {

@@ -319,7 +319,12 @@ def test_the_token_is_found_wherever_an_sdk_puts_it(gw: Gateway, carrier: str) -
 
 def test_a_browser_brings_the_token_as_a_subprotocol(gw: Gateway) -> None:
     for token, status in ((gw.token, 101), ("wrong", 401)):
-        for offer in ("kernelbridge.v1, kernelbridge.token.{}", "kernelbridge.token.{}, kernelbridge.v1"):
+        for offer in (
+            "kernelbridge.v1, kernelbridge.token.{}",
+            "kernelbridge.token.{}, kernelbridge.v1",
+            "other\r\nSec-WebSocket-Protocol: kernelbridge.v1, kernelbridge.token.{}",
+            "kernelbridge.token.{}\r\nConnection: keep-alive\r\nSec-WebSocket-Protocol: kernelbridge.v1",
+        ):
             with Ws(gw) as ws:
                 headers = {"Sec-WebSocket-Protocol": offer.format(token)}
                 wanted = {
