@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct err;
+
 #define GW_HEAD_FIELDS_MAX 100
 #define GW_HEAD_TARGET_MAX 8192
 
@@ -39,8 +41,9 @@ struct gw_head {
 size_t gw_head_end(const char *buf, size_t len);
 
 /* Parse the head buf[0..len), len as gw_head_end() said.  Returns 0 and fills h, or the HTTP
- * status to refuse it with and *ret_why; h then has at most a path. */
-int gw_head_parse(struct gw_head *h, const char *buf, size_t len, const char **ret_why);
+ * status to refuse it with, and err; h then has at most a path.  What is wrong is named by the
+ * number of its line, since a token may be in it. */
+int gw_head_parse(struct gw_head *h, const char *buf, size_t len, struct err *err);
 
 void gw_head_fini(struct gw_head *h);
 

@@ -10,6 +10,7 @@
 #include "gateway/edge.h"
 #include "gateway/http.h"
 #include "gateway/metrics.h"
+#include "wire/base/err.h"
 #include "wire/base/mem.h"
 
 #define DISCARD_MAX (64U << 10) /* body of a refused request, read to keep the connection */
@@ -144,14 +145,14 @@ begin(struct gw_http *x, size_t head_len)
 	struct gw_conn *c = x->c;
 	const struct gw_request_policy policy = {
 	    .routes = c->s->routes, .auth = c->s->cfg.auth, .origin = *gw_edge_rules(c->from)};
-	const char *why = NULL;
-	int status = gw_head_parse(&x->r->head, c->in.data, head_len, &why);
+	struct err err;
+	int status = gw_head_parse(&x->r->head, c->in.data, head_len, &err);
 
 	buf_consume(&c->in, head_len);
 	gw_metric[GW_M_HTTP_REQUESTS]++;
 	c->requests_n++;
 	if (status != 0) {
-		gw_http_refuse(c, status, why);
+		gw_http_refuse(c, status, err.text);
 	} else if (!gw_request_admit(x->r, &policy, &x->refusal)) {
 		turn_away(x);
 	} else if (x->r->head.websocket) {

@@ -153,16 +153,19 @@ find_route(struct gw_request *r, const struct gw_request_policy *p,
            struct gw_request_refusal *ret)
 {
 	const struct gw_head *h = &r->head;
+	char safe[LOG_SAFE_MAX];
 	int rc;
 
 	if (!is_known_method(h->method))
-		return refuse(ret, 501, "unknown method");
+		return refuse(ret, 501, "unknown method: %s",
+		              log_safe(h->method, strlen(h->method), safe));
 	rc = gw_route_find(p->routes, h->websocket ? "WS" : h->method, h->path, has_header, r,
 	                   &r->match);
 	if (rc == 0)
 		return true;
 	if (rc == -EINVAL)
-		return refuse(ret, 400, "malformed path");
+		return refuse(ret, 400, "malformed path: %s",
+		              log_safe(h->path, strlen(h->path), safe));
 	if (rc == -ENOENT)
 		return refuse(ret, 404, "not found");
 	if (h->websocket)

@@ -111,11 +111,11 @@ fuzz_head(const char *text, size_t size)
 	struct gw_request *r = gw_request_new();
 	struct gw_request_refusal no = {.status = 0};
 	size_t len = gw_head_end(text, size);
-	const char *why = NULL;
-	int status = len > 0 ? gw_head_parse(&r->head, text, len, &why) : 400;
+	struct err err = {""};
+	int status = len > 0 ? gw_head_parse(&r->head, text, len, &err) : 400;
 
 	assert(len <= size);
-	assert(len == 0 || (status == 0) == (why == NULL));
+	assert(len == 0 || (status == 0) == (err.text[0] == '\0'));
 	if (status == 0) {
 		check_lines(&r->head, text, len);
 		check_head(&r->head);

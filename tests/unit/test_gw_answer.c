@@ -448,6 +448,19 @@ a_malformed_query_is_named(void **state)
 	            "malformed query string: the value of 'p' is no UTF-8 text");
 }
 
+static void
+what_is_not_understood_is_named(void **state)
+{
+	struct edge *r = *state;
+
+	edge_expect(r, "BREW /hello HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 501",
+	            "unknown method: BREW");
+	edge_expect(r, "GET /caf%e9 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400",
+	            "malformed path: /caf%e9");
+	edge_expect(r, "GET /hello HTTP/1.1\r\n" HOST "hello\r\n\r\n", "HTTP/1.1 400",
+	            "line 3 of the head is no header");
+}
+
 int
 main(void)
 {
@@ -463,6 +476,7 @@ main(void)
 	    TEST(other_request_ids_are_not_repeated),
 	    TEST(a_parameter_may_come_often),
 	    TEST(a_malformed_query_is_named),
+	    TEST(what_is_not_understood_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
