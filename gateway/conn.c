@@ -94,6 +94,7 @@ free_later(void *arg)
 	struct gw_conn *c = arg;
 
 	loop_task_cancel(&c->turn);
+	mem_wipe(c->in.data, c->in.cap); /* tokens came that way */
 	buf_fini(&c->in);
 	gw_outq_fini(&c->out);
 	mem_free(c);

@@ -186,7 +186,7 @@ gw_head_parse(struct gw_head *h, const char *buf, size_t len, struct err *err)
 	char *line, *next;
 	int status = 0;
 
-	*h = (struct gw_head){.text = mem_new(len + 1)};
+	*h = (struct gw_head){.text = mem_new(len + 1), .len = len};
 	memcpy(h->text, buf, len);
 	if (memchr(buf, '\0', len) != NULL)
 		return err_set(err, 400, "a zero byte in the request");
@@ -214,6 +214,7 @@ gw_head_parse(struct gw_head *h, const char *buf, size_t len, struct err *err)
 void
 gw_head_fini(struct gw_head *h)
 {
+	mem_wipe(h->text, h->len);
 	mem_free(h->text);
 	h->text = NULL;
 	h->n = 0;

@@ -21,7 +21,8 @@ struct gw_head_field {
 };
 
 struct gw_head {
-	char *text;         /* owned: the bytes, cut into the strings below */
+	char *text;         /* owned: the bytes, cut into the strings below; wiped when freed */
+	size_t len;         /* of it */
 	const char *method; /* as sent */
 	const char *path;   /* of the target, still percent-encoded */
 	char *query;        /* after '?', still encoded; "" without one */

@@ -258,8 +258,9 @@ opens_by_cookie(struct gw_request *r, const struct gw_auth *auth)
 	static const char name[] = "DAYTONA_SANDBOX_AUTH_KEY=";
 	const char *p = gw_head_get(&r->head, "cookie");
 	char token[TOKEN_MAX];
+	bool ok = false;
 
-	for (; p != NULL; p = strchr(p, ';')) {
+	for (; p != NULL && !ok; p = strchr(p, ';')) {
 		size_t len;
 
 		p += strspn(p, "; ");
@@ -270,10 +271,10 @@ opens_by_cookie(struct gw_request *r, const struct gw_auth *auth)
 		len -= sizeof(name) - 1;
 		memcpy(token, p + sizeof(name) - 1, len);
 		token[len] = '\0';
-		if (opens(r, auth, token))
-			return true;
+		ok = opens(r, auth, token);
 	}
-	return false;
+	mem_wipe(token, sizeof(token));
+	return ok;
 }
 
 /* A browser cannot set headers on a WebSocket, but it can offer subprotocols. */
@@ -284,18 +285,19 @@ opens_by_subprotocol(struct gw_request *r, const struct gw_auth *auth)
 	struct gw_head_list offers = {.h = &r->head, .name = "sec-websocket-protocol"};
 	char token[TOKEN_MAX];
 	const char *el;
+	bool ok = false;
 	size_t len;
 
-	while ((len = gw_head_list_next(&offers, &el)) > 0) {
+	while (!ok && (len = gw_head_list_next(&offers, &el)) > 0) {
 		if (len <= skip || len - skip >= TOKEN_MAX ||
 		    strncmp(el, PROTOCOL_TOKEN, skip) != 0)
 			continue;
 		memcpy(token, el + skip, len - skip);
 		token[len - skip] = '\0';
-		if (opens(r, auth, token))
-			return true;
+		ok = opens(r, auth, token);
 	}
-	return false;
+	mem_wipe(token, sizeof(token));
+	return ok;
 }
 
 static bool

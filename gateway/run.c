@@ -487,6 +487,7 @@ use_token_file(struct gw_runconn *rc)
 	                  &len, &err) == 0) {
 		token[strcspn(token, "\r\n")] = '\0';
 		gw_runconn_set_token(rc, token);
+		mem_wipe(token, len);
 	}
 	mem_free(token);
 	gw_config_free(cfg);

@@ -378,12 +378,21 @@ gw_runconn_new(const char *url, struct gw_runconn **ret, struct err *err)
 	return 0;
 }
 
+static void
+forget_token(struct gw_runconn *rc)
+{
+	if (rc->auth != NULL)
+		mem_wipe(rc->auth, strlen(rc->auth));
+	mem_free(rc->auth);
+	rc->auth = NULL;
+}
+
 void
 gw_runconn_set_token(struct gw_runconn *rc, const char *token)
 {
 	size_t size = strlen(token) + sizeof("Bearer ");
 
-	mem_free(rc->auth);
+	forget_token(rc);
 	rc->auth = mem_new(size);
 	(void)snprintf(rc->auth, size, "Bearer %s", token);
 }
@@ -406,6 +415,6 @@ gw_runconn_free(struct gw_runconn *rc)
 		req_free(list_entry(rc->reqs.next, struct req, node));
 	mem_free(rc->host);
 	mem_free(rc->prefix);
-	mem_free(rc->auth);
+	forget_token(rc);
 	mem_free(rc);
 }

@@ -371,6 +371,7 @@ gw_server_free(struct gw_server *s)
 	free_list(s->allow_hosts);
 	free_list(s->allow_origins);
 	mem_free(s->listeners);
+	mem_wipe(s->scratch, GW_EDGE_READ_MAX);
 	mem_free(s->scratch);
 	mem_free(s);
 }
