@@ -8,7 +8,7 @@
 
 struct gw_http;
 
-/* The head of x is admitted: ask the dialect, at once or when the body is whole. */
+/* The head of x is admitted: its body may come. */
 void gw_body_begin(struct gw_http *x);
 
 /* Use what is in x->c->in, which is not empty, for the body of x. */
@@ -17,7 +17,7 @@ void gw_body_read(struct gw_http *x);
 /* The last byte was read. */
 bool gw_body_is_read(const struct gw_http *x);
 
-/* The dialect has all pieces: tell it. */
+/* The body was read: ask the dialect, tell it that it has all pieces, or refuse. */
 void gw_body_end(struct gw_http *x);
 
 #endif /* GW_BODY_H */

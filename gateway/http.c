@@ -189,7 +189,7 @@ gw_http_input(struct gw_conn *c)
 	while (c->state == GW_CONN_READING) {
 		struct gw_http *x = c->x;
 
-		if (x != NULL && x->phase == GW_HTTP_PIECES && gw_body_is_read(x)) {
+		if (x != NULL && gw_body_is_read(x)) {
 			gw_body_end(x);
 			continue;
 		}
