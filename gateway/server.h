@@ -1,9 +1,9 @@
-/* gateway/server.h - EDGE: listeners, HTTP and WebSocket on libwebsockets.
+/* gateway/server.h - EDGE: listeners, HTTP of our own, WebSockets on libwebsockets.
  *
  * One server serves every dialect on every listener, told apart by the route table.  It checks,
  * in this order: limits, Host and Origin (a web page elsewhere must not reach a gateway on
  * loopback), the route, the access column.  HTTP/1.1 is read here, WebSockets are
- * libwebsockets': struct lws never leaves ws.c.
+ * libwebsockets': of the server, only ws.c and wsd.c know struct lws.
  */
 #ifndef GW_SERVER_H
 #define GW_SERVER_H

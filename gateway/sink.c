@@ -1,4 +1,4 @@
-/* gateway/sink.c - see gateway/sink.h.  The feeding itself is exec.c's pump. */
+/* gateway/sink.c - see gateway/sink.h.  The feeding itself is exec_feed.c's. */
 #include "gateway/sink.h"
 
 #include <assert.h>
