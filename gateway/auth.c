@@ -160,24 +160,16 @@ gw_auth_token_file(const char *path, char **ret, struct err *err)
 }
 
 bool
-gw_auth_check(const struct gw_auth *a, const char *token, const char *sandbox)
+gw_auth_check(const struct gw_auth *a, const char *token)
 {
 	unsigned char d[DIGEST_BYTES];
-	bool ok;
-	char *own;
 
 	if (a->none)
 		return true;
 	if (token == NULL)
 		return false;
 	digest(a, token, d);
-	ok = sodium_memcmp(d, a->token, sizeof(d)) == 0;
-	if (ok || sandbox == NULL)
-		return ok;
-	own = gw_auth_token_sandbox(a, token);
-	ok = own != NULL && strcmp(own, sandbox) == 0;
-	mem_free(own);
-	return ok;
+	return sodium_memcmp(d, a->token, sizeof(d)) == 0;
 }
 
 static void

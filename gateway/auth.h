@@ -23,13 +23,13 @@ int gw_auth_token_file(const char *path, char **ret, struct err *err);
 /* Replace the gateway's token (SIGHUP). */
 void gw_auth_set_token(struct gw_auth *a, const char *token);
 
-/* True if token is the gateway's, or (sandbox not NULL) one made for that sandbox. */
-bool gw_auth_check(const struct gw_auth *a, const char *token, const char *sandbox);
+/* True if token (may be NULL) is the gateway's, or everyone is accepted. */
+bool gw_auth_check(const struct gw_auth *a, const char *token);
 
-/* A token good for one sandbox only: derived from the gateway's, so nothing is stored.
- * Writes GW_AUTH_DERIVED_LEN characters and a NUL: "kb1.<sandbox id>.<mac>" may be longer,
- * so ret is owned by the caller. */
+/* A token good for one sandbox only, "kb1.<sandbox id>.<mac>", owned by the caller: derived from
+ * the gateway's, so nothing is stored. */
 char *gw_auth_sandbox_token(const struct gw_auth *a, const char *sandbox);
+
 /* The sandbox that a derived token is good for, or NULL; owned by the caller. */
 char *gw_auth_token_sandbox(const struct gw_auth *a, const char *token);
 

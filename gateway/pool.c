@@ -510,13 +510,3 @@ gw_pool_yield(struct gw_pool *p)
 	}
 	return any;
 }
-
-size_t
-gw_pool_count(const struct gw_pool *p)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < STOCKS; i++)
-		n += p->stocks[i].ready_n;
-	return n;
-}

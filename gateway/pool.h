@@ -37,7 +37,4 @@ void gw_pool_wake(struct gw_pool *p);
  * no more.  Returns true if it had any. */
 bool gw_pool_yield(struct gw_pool *p);
 
-/* Kernels that wait, for the gauge. */
-size_t gw_pool_count(const struct gw_pool *p);
-
 #endif /* GW_POOL_H */

@@ -199,7 +199,7 @@ opens(struct gw_request *r, const struct gw_auth *auth, const char *token)
 
 	if (token == NULL || token[0] == '\0')
 		return false;
-	if (gw_auth_check(auth, token, NULL))
+	if (gw_auth_check(auth, token))
 		return true;
 	mem_free(r->token_sandbox);
 	r->token_sandbox = gw_auth_token_sandbox(auth, token);
@@ -309,7 +309,7 @@ check_access(struct gw_request *r, const struct gw_auth *auth, struct gw_request
 		return true;
 	case GW_ACCESS_USER:
 	case GW_ACCESS_SANDBOX:
-		if (gw_auth_check(auth, NULL, NULL) || opens_by_header(r, auth) ||
+		if (gw_auth_check(auth, NULL) || opens_by_header(r, auth) ||
 		    opens(r, auth, gw_uri_find(r->query, r->query_n, "token")) ||
 		    opens(r, auth,
 		          gw_uri_find(r->query, r->query_n, "DAYTONA_SANDBOX_AUTH_KEY")) ||
@@ -356,7 +356,6 @@ bool
 gw_request_admit(struct gw_request *r, const struct gw_request_policy *p,
                  struct gw_request_refusal *ret)
 {
-	r->owner = gw_route_owner(p->routes, r->head.path);
 	name_self(r);
 	return check_host(r, p, ret) && check_origin(r, p, ret) && read_query(r, ret) &&
 	       find_route(r, p, ret) && check_access(r, p->auth, ret) &&
@@ -366,7 +365,7 @@ gw_request_admit(struct gw_request *r, const struct gw_request_policy *p,
 bool
 gw_request_authenticate(struct gw_request *r, const struct gw_auth *auth, const char *token)
 {
-	if (gw_auth_check(auth, NULL, NULL) || opens(r, auth, token))
+	if (gw_auth_check(auth, NULL) || opens(r, auth, token))
 		return true;
 	gw_metric[GW_M_REFUSED_AUTH]++;
 	return false;

@@ -16,7 +16,6 @@
 #define GW_REQUEST_QUERY_MAX 1024 /* a list of files is one parameter each */
 
 struct gw_auth;
-struct gw_dialect;
 
 struct gw_request {
 	struct gw_head head;
@@ -27,7 +26,6 @@ struct gw_request {
 	const char *foreign; /* an allowed Origin that is not self: CORS headers are due */
 	char *token_sandbox; /* the one sandbox its token is good for, or NULL */
 	char *subprotocol;   /* to echo on an upgrade, or NULL */
-	const struct gw_dialect *owner; /* words the errors */
 };
 
 /* Why a request was turned away. */

@@ -421,7 +421,7 @@ gw_ws_adopt(struct gw_conn *from, struct gw_request *r)
 	*c = (struct gw_ws){
 	    .s = s, .id = from->id, .r = r, .ops = r->match.row->ws, .close_code = 1006};
 	c->stranger =
-	    r->match.row->access == GW_ACCESS_LATE && !gw_auth_check(s->cfg.auth, NULL, NULL);
+	    r->match.row->access == GW_ACCESS_LATE && !gw_auth_check(s->cfg.auth, NULL);
 	c->id.kind = "ws";
 	buf_init(&c->in, s->cfg.max_message_bytes);
 	gw_outq_init(&c->out, GW_EDGE_QUEUE_MAX);

@@ -1,7 +1,6 @@
 /* gateway/dialects/native_request.c - see gateway/dialects/native_request.h. */
 #include "gateway/dialects/native_request.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -343,11 +342,4 @@ gw_native_request_fini(struct gw_native_request *rq)
 {
 	json_decref(rq->root);
 	rq->root = NULL;
-}
-
-const char *
-gw_native_request_name(enum gw_native_op op)
-{
-	assert((unsigned)op < GW_NATIVE_OP_N);
-	return ops[op] != NULL ? ops[op] : "rest";
 }

@@ -79,7 +79,4 @@ int gw_native_request_parse_body(enum gw_native_op op, const char *text, size_t 
 
 void gw_native_request_fini(struct gw_native_request *rq);
 
-/* Static name of an op as clients write it. */
-const char *gw_native_request_name(enum gw_native_op op);
-
 #endif /* GW_NATIVE_REQUEST_H */
