@@ -43,13 +43,14 @@ gw_env_check(const json_t *o, const char *what, struct err *err)
 {
 	const char *key;
 	json_t *v;
-	int rc = gw_strings_check(o, what, err);
+	int rc;
 
-	if (rc != 0 || !json_is_object(o))
-		return rc;
 	if (json_object_size(o) > GW_ENV_VARS_MAX)
 		return err_set(err, -EINVAL, "%s has more than %d variables", what,
 		               GW_ENV_VARS_MAX);
+	rc = gw_strings_check(o, what, err);
+	if (rc != 0 || !json_is_object(o))
+		return rc;
 	json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
 		if (strlen(key) > GW_ENV_NAME_MAX)
 			return err_set(err, -EINVAL,

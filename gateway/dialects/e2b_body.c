@@ -11,7 +11,8 @@
 #include "wire/base/utf8.h"
 #include "wire/json.h"
 
-#define ECHO_MAX (64U << 10) /* of a body that is told back to its sender */
+#define ECHO_MAX   (64U << 10) /* of a body that is told back to its sender */
+#define FAULTS_MAX 100         /* told of one body: each takes a kilobyte */
 
 /* A body being read. */
 struct reader {
@@ -22,13 +23,16 @@ struct reader {
 
 /* --- what is wrong ------------------------------------------------------------------------ */
 
-/* Add a fault of member (and of key in it); both may be NULL. */
+/* Add a fault of member (and of key in it), both may be NULL; or none where there are many. */
 static void
 fault(struct reader *r, const char *type, const char *member, const char *key, const char *msg,
       json_t *input)
 {
-	json_t *loc = json_pack("[s]", "body");
+	json_t *loc;
 
+	if (json_array_size(r->detail) >= FAULTS_MAX)
+		return;
+	loc = json_pack("[s]", "body");
 	if (member != NULL)
 		json_array_append_new(loc, json_string(member));
 	if (key != NULL)
@@ -156,10 +160,11 @@ read_envs(struct reader *r, struct gw_exec_request *rq)
 		fault(r, "dict_type", member, NULL, "Input should be a valid dictionary", o);
 		return;
 	}
-	json_object_foreach (o, key, v)
-		if (!json_is_string(v))
-			fault(r, "string_type", member, key, "Input should be a valid string",
-			      v);
+	if (json_object_size(o) <= GW_ENV_VARS_MAX)
+		json_object_foreach (o, key, v)
+			if (!json_is_string(v))
+				fault(r, "string_type", member, key,
+				      "Input should be a valid string", v);
 	if (json_array_size(r->detail) == before && gw_env_check(o, member, &err) != 0)
 		fault_value(r, member, err.text, o);
 	rq->envs = o;

@@ -12,6 +12,7 @@
 #include "gateway/dialects/dialects.h"
 #include "gateway/dialects/e2b.h"
 #include "gateway/dialects/e2b_line.h"
+#include "gateway/sandbox.h"
 #include "tests/fuzz/fake_edge.h"
 #include "tests/unit/gw_rig.h"
 #include "wire/base/err.h"
@@ -421,6 +422,51 @@ a_large_body_is_not_told_back(void **state)
 	mem_free(body);
 }
 
+/* Parse a run with n variables called 0, 1, ... with that value. */
+static int
+parse_variables(unsigned n, const char *value, json_t **detail)
+{
+	struct gw_e2b_execute e;
+	struct buf body;
+	int rc;
+
+	buf_init(&body, 1 << 20);
+	(void)buf_printf(&body, "{\"code\":\"1\",\"env_vars\":{");
+	for (unsigned i = 0; i < n; i++)
+		(void)buf_printf(&body, "%s\"%u\":%s", i > 0 ? "," : "", i, value);
+	(void)buf_printf(&body, "}}");
+	rc = gw_e2b_parse_execute(body.data, body.len, &e, detail);
+	buf_fini(&body);
+	if (rc == 0)
+		json_decref(e.root);
+	return rc;
+}
+
+static const char *
+message(const json_t *detail)
+{
+	return json_string_value(json_object_get(json_array_get(detail, 0), "msg"));
+}
+
+/* Each fault takes a kilobyte. */
+static void
+variables_without_end(void **state)
+{
+	json_t *detail = NULL;
+
+	(void)state;
+	assert_int_equal(parse_variables(GW_ENV_VARS_MAX + 1, "1", &detail), -EINVAL);
+	assert_int_equal(json_array_size(detail), 1);
+	assert_string_equal(message(detail),
+	                    "Value error, env_vars has more than 4096 variables");
+	json_decref(detail);
+	assert_int_equal(parse_variables(GW_ENV_VARS_MAX, "1", &detail), -EINVAL);
+	assert_int_equal(json_array_size(detail), 100);
+	assert_string_equal(message(detail), "Input should be a valid string");
+	json_decref(detail);
+	assert_int_equal(parse_variables(GW_ENV_VARS_MAX, "\"\"", &detail), 0);
+}
+
 /* --- POST /execute ---------------------------------------------------------------------- */
 
 static void
@@ -711,6 +757,7 @@ main(void)
 	    cmocka_unit_test(bodies_that_are_no_json),
 	    cmocka_unit_test(bodies_that_are_taken),
 	    cmocka_unit_test(a_large_body_is_not_told_back),
+	    cmocka_unit_test(variables_without_end),
 	    cmocka_unit_test(a_run),
 	    cmocka_unit_test(requests_that_are_refused),
 	    cmocka_unit_test(the_sandbox_of_a_header),
