@@ -43,6 +43,7 @@ struct walk {
 	size_t n, cap;
 	size_t visited_n, found_n;
 	size_t bytes;     /* of names and paths */
+	size_t told;      /* bytes of the answer: what is in out, and what waits in todo */
 	struct buf *out;  /* borrowed */
 	const char *path; /* as the client wrote it; borrowed */
 	struct err *err;
@@ -150,6 +151,21 @@ push(struct walk *w, struct item it)
 	return count(w, it.path != NULL ? strlen(it.path) : 0);
 }
 
+/* Take text, of what was described, into account: what cannot be answered is not kept until it is
+ * told, for all of a folder is described before. */
+static int
+count_text(struct walk *w, const char *text)
+{
+	if (text == NULL)
+		return gw_fs_look_errno(ENOMEM, w->path, w->err);
+	w->told += strlen(text) + 1;
+	if (w->told >= w->out->max) /* the brackets are two more, the first has no comma */
+		return too_much(w, w->out->max, "bytes of an answer");
+	if (++w->found_n > GW_FS_ENTRIES_MAX)
+		return too_much(w, GW_FS_ENTRIES_MAX, "entries");
+	return 0;
+}
+
 /* Describe what is called name in dir, and path below the root.  Returns 0 with *ret NULL where it
  * has gone, or an error. */
 static int
@@ -157,6 +173,7 @@ describe(struct walk *w, int dir, const char *name, const char *path, char **ret
 {
 	char *whole = join(w->prefix, path);
 	json_t *info = NULL;
+	char *text;
 	int rc = gw_fs_info_new(dir, name, whole, &w->names, &info);
 
 	mem_free(whole);
@@ -164,11 +181,14 @@ describe(struct walk *w, int dir, const char *name, const char *path, char **ret
 		return 0;
 	if (rc != 0)
 		return gw_fs_look_errno(-rc, path, w->err);
-	*ret = json_dumps(info, JSON_COMPACT);
+	text = json_dumps(info, JSON_COMPACT);
 	json_decref(info);
-	if (++w->found_n > GW_FS_ENTRIES_MAX)
-		return too_much(w, GW_FS_ENTRIES_MAX, "entries");
-	return 0;
+	rc = count_text(w, text);
+	if (rc == 0)
+		*ret = text;
+	else
+		mem_free(text);
+	return rc;
 }
 
 /* Only a hint, but some file systems give none. */

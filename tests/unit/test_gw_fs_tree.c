@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -292,6 +293,64 @@ a_wide_folder(void **state)
 	assert_int_equal(gw_fs_remove_tree(rig.fs, "w", &rig.err), 0);
 }
 
+#define LONG 1024 /* only a description is: its name takes six bytes for each of its own */
+
+/* Of jansson's allocations. */
+static unsigned long_n;
+static bool refusing;
+
+static void *
+counting(size_t size)
+{
+	if (size < LONG)
+		return malloc(size);
+	long_n++;
+	return refusing ? NULL : malloc(size);
+}
+
+/* Folders with names of 250 control characters, n below path. */
+static void
+put_long_names(const char *path, unsigned n)
+{
+	char name[300];
+
+	for (unsigned i = 0; i < n; i++) {
+		(void)snprintf(name, sizeof(name), "%s%0250u", path, i);
+		for (char *p = name + strlen(path); *p != '\0'; p++)
+			*p = (char)(*p - '0' + 1);
+		fs_rig_folder_at(name);
+	}
+}
+
+/* What cannot be answered is not described until the walk comes there. */
+static void
+descriptions_are_counted_when_they_are_made(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	fs_rig_folder_at("w");
+	put_long_names("w/", 100);
+	json_set_alloc_funcs(counting, free);
+	buf_init(&b, 1 << 20);
+	assert_int_equal(gw_fs_list(rig.fs, "w", 1, &b, &rig.err), 0);
+	assert_true(long_n >= 100);
+	buf_fini(&b);
+
+	buf_init(&b, 20000);
+	long_n = 0;
+	assert_int_equal(gw_fs_list(rig.fs, ".", 2, &b, &rig.err), -EMSGSIZE);
+	assert_non_null(strstr(rig.err.text, "20000 bytes of an answer"));
+	assert_true(long_n > 0 && long_n < 100);
+	assert_int_equal(gw_fs_search(rig.fs, "w", "*", &b, &rig.err), 0); /* no files */
+
+	refusing = true; /* an entry is not left out */
+	assert_int_equal(gw_fs_list(rig.fs, "w", 1, &b, &rig.err), -EIO);
+	refusing = false;
+	json_set_alloc_funcs(malloc, free);
+	buf_fini(&b);
+}
+
 /* What takes long ends with its sandbox. */
 static void
 the_sandbox_goes(void **state)
@@ -320,9 +379,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CASE(files_are_described), CASE(folders_are_listed), CASE(files_are_searched),
-	    CASE(odd_names),           CASE(trees_are_removed),  CASE(a_deep_tree),
-	    CASE(a_wide_folder),       CASE(the_sandbox_goes),
+	    CASE(files_are_described),
+	    CASE(folders_are_listed),
+	    CASE(files_are_searched),
+	    CASE(odd_names),
+	    CASE(trees_are_removed),
+	    CASE(a_deep_tree),
+	    CASE(a_wide_folder),
+	    CASE(the_sandbox_goes),
+	    CASE(descriptions_are_counted_when_they_are_made),
 	};
 
 	return cmocka_run_group_tests_name("gw/fs_tree", tests, fs_rig_begin_quick, fs_rig_end);
