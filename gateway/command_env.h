@@ -1,8 +1,9 @@
 /* gateway/command_env.h - CORE: the environment of one command.
  *
  * The gateway's own (without KERNELBRIDGE_*), HOME (the sandbox's home), the sandbox's variables,
- * JUPYTER_PORT (the gateway's port) and EXECD_ENVS (a file in the sandbox's folder), what that file
- * says (envfile.h), and the request's variables: each over those before.
+ * JUPYTER_PORT (the gateway's at 127.0.0.1, where it listens there) and EXECD_ENVS (a file in the
+ * sandbox's folder), what that file says (envfile.h), and the request's variables: each over those
+ * before.
  */
 #ifndef GW_COMMAND_ENV_H
 #define GW_COMMAND_ENV_H

@@ -46,7 +46,7 @@ struct gw_core {
 	struct gw_pool *pool;
 	size_t kept_n;
 	size_t commands_n;         /* in the foreground, running */
-	unsigned port;             /* of the first listener; 0: none is open yet */
+	unsigned port;             /* where 127.0.0.1 reaches a listener; 0: none does */
 	struct loop_timer *expire; /* the oldest kept execution is to go */
 	struct loop_task trim;     /* too many are kept */
 	struct gw_warm *warm;      /* the default Python kernel; NULL: not tried, or no more */

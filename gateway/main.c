@@ -346,13 +346,16 @@ announce(const struct app *a)
 	(void)fflush(stdout);
 }
 
-/* The port of the first listener, for commands that look for the gateway. */
-static unsigned
-first_port(const struct app *a)
+/* For commands that look for the gateway. */
+static void
+tell_port(struct app *a)
 {
-	const char *colon = strrchr(gw_server_url(a->server, 0), ':');
-
-	return colon != NULL ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
+	a->core->port = gw_server_port_of_loopback(a->server);
+	if (a->core->port == 0)
+		log_warn(
+		    NULL,
+		    "nothing listens on 127.0.0.1: OpenSandbox's CodeInterpreter.create() "
+		    "looks for the gateway there from within a sandbox, and fails after 30 s");
 }
 
 static int
@@ -370,7 +373,7 @@ serve(struct app *a, struct err *err)
 		rc = open_server(a, err);
 	if (rc != 0)
 		return rc;
-	a->core->port = first_port(a);
+	tell_port(a);
 	a->on_term = loop_signal_new(a->lp, SIGTERM, on_stop, a);
 	a->on_int = loop_signal_new(a->lp, SIGINT, on_stop, a);
 	a->on_hup = loop_signal_new(a->lp, SIGHUP, on_reload, a);

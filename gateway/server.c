@@ -327,6 +327,18 @@ gw_server_url(const struct gw_server *s, size_t i)
 	return i < s->listeners_n ? s->listeners[i].url : NULL;
 }
 
+unsigned
+gw_server_port_of_loopback(const struct gw_server *s)
+{
+	for (size_t i = 0; i < s->listeners_n; i++) {
+		const struct gw_listener *l = &s->listeners[i];
+
+		if (strcmp(l->own, "127.0.0.1") == 0 || strcmp(l->own, "0.0.0.0") == 0)
+			return (unsigned)strtoul(strrchr(l->url, ':') + 1, NULL, 10);
+	}
+	return 0;
+}
+
 void
 gw_server_drain(struct gw_server *s)
 {

@@ -47,6 +47,10 @@ int gw_server_start(const struct gw_server_config *cfg, struct gw_server **ret,
 /* "http://127.0.0.1:8686" of listener i, NULL past the last; lent until freed. */
 const char *gw_server_url(const struct gw_server *s, size_t i);
 
+/* The port of the first listener that a connection to 127.0.0.1 reaches: one bound to it, or to
+ * 0.0.0.0 (IPv6 listeners take no IPv4).  0: there is none. */
+unsigned gw_server_port_of_loopback(const struct gw_server *s);
+
 /* Stop accepting; what is open goes on.  Then close all: WebSockets with 1001; an answer on
  * its way may still leave.  What takes more than five seconds is dropped. */
 void gw_server_drain(struct gw_server *s);

@@ -212,6 +212,56 @@ listening(void **state)
 	assert_null(gw_server_url(r->server, 1));
 }
 
+/* Commands find the gateway at 127.0.0.1. */
+static void
+the_port_of_loopback(void **state)
+{
+	static const struct {
+		const char *listen[3];
+		int which; /* -1: none */
+	} cases[] = {
+	    {{"127.0.0.1:0"}, 0},
+	    {{"0.0.0.0:0"}, 0},
+	    {{"127.0.0.2:0", "127.0.0.1:0"}, 1},
+	    {{"127.0.0.2:0", "0.0.0.0:0"}, 1},
+	    {{"127.0.0.2:0"}, -1},
+	};
+	struct edge *r = *state;
+	struct gw_server_config cfg = r->cfg;
+	struct gw_server *s = NULL;
+	struct err err;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned port = 0;
+
+		cfg.listen = cases[i].listen;
+		assert_int_equal(gw_server_start(&cfg, &s, &err), 0);
+		if (cases[i].which >= 0)
+			port = (unsigned)strtoul(
+			    strrchr(gw_server_url(s, (size_t)cases[i].which), ':') + 1, NULL,
+			    10);
+		assert_int_equal(gw_server_port_of_loopback(s), port);
+		gw_server_free(s);
+	}
+}
+
+/* Where there is IPv6: its listeners take no IPv4. */
+static void
+no_port_of_loopback(void **state)
+{
+	static const char *const listen[] = {"[::1]:0", "[::]:0", NULL};
+	struct edge *r = *state;
+	struct gw_server_config cfg = r->cfg;
+	struct gw_server *s = NULL;
+	struct err err;
+
+	cfg.listen = listen;
+	if (gw_server_start(&cfg, &s, &err) != 0)
+		skip();
+	assert_int_equal(gw_server_port_of_loopback(s), 0);
+	gw_server_free(s);
+}
+
 static void
 requests_are_answered(void **state)
 {
@@ -509,6 +559,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(listening, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(the_port_of_loopback, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(no_port_of_loopback, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(requests_are_answered, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(requests_are_refused, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(sandbox_tokens_open_what_they_may, set_up,
