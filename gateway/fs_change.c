@@ -12,7 +12,7 @@
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
-#define PIECE (256U << 10) /* bytes read at once */
+#define PIECE (256U << 10) /* bytes read at once, or as many as the old text has */
 
 /* --- permissions -------------------------------------------------------------------------- */
 
@@ -187,13 +187,16 @@ settle(struct copy *c, bool end)
 static int
 copy(struct copy *c)
 {
-	char *piece = mem_new(PIECE);
+	/* What may be the beginning of an old one is searched again with the next piece: in smaller
+	 * pieces a long old text would be searched for many times over. */
+	size_t size = c->old_len > PIECE ? c->old_len : PIECE;
+	char *piece = mem_raw(size);
 	ssize_t n = 1;
 	int rc = 0;
 
-	buf_init(&c->b, PIECE + c->old_len);
+	buf_init(&c->b, size + c->old_len);
 	while (rc == 0 && n > 0) {
-		n = read(c->in, piece, PIECE);
+		n = read(c->in, piece, size);
 		if (n < 0) {
 			rc = -errno;
 		} else if (gw_fs_look_ended(c->fs)) {

@@ -530,6 +530,42 @@ text_is_replaced(void **state)
 	assert_true(S_ISLNK(after.st_mode));
 }
 
+/* The linker wants these names.  NOLINTBEGIN(bugprone-reserved-identifier) */
+void *__real_memmem(const void *hay, size_t hay_len, const void *needle, size_t needle_len);
+void *__wrap_memmem(const void *hay, size_t hay_len, const void *needle, size_t needle_len);
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+static size_t searched; /* bytes */
+
+void *
+__wrap_memmem(const void *hay, size_t hay_len, const void *needle, size_t needle_len)
+{
+	searched += hay_len + needle_len;
+	return __real_memmem(hay, hay_len, needle, needle_len);
+}
+
+/* The work is a matter of the file's size, not of that times the text's. */
+static void
+long_text_is_searched_for_once(void **state)
+{
+	enum { SIZE = 16 << 20, LEN = 4 << 20 };
+	char *text = mem_new(SIZE + 1);
+	char *old = mem_new(LEN + 1);
+	uint64_t n;
+
+	(void)state;
+	memset(text, '.', SIZE);
+	memset(old, 'o', LEN);
+	memcpy(text + SIZE - LEN, old, LEN);
+	fs_rig_put("big", text);
+	searched = 0;
+	assert_int_equal(gw_fs_replace(rig.fs, "big", old, "", &n, &rig.err), 0);
+	assert_int_equal(n, 1);
+	assert_true(searched < (size_t)4 * SIZE);
+	mem_free(old);
+	mem_free(text);
+}
+
 /* Text that lies across the pieces in which a file is read, of one length and another. */
 static void
 text_across_pieces(void **state)
@@ -588,6 +624,7 @@ main(void)
 	    CASE(names_move),
 	    CASE(files_are_removed),
 	    CASE(text_is_replaced),
+	    CASE(long_text_is_searched_for_once),
 	    CASE(text_across_pieces),
 	};
 
