@@ -160,9 +160,12 @@ gw_command_env_vars(const struct km_env *env)
 
 	for (char *const *p = km_env_list(env); *p != NULL; p++) {
 		const char *eq = strchr(*p, '=');
-		char *name = mem_strdup(*p);
 		const char *ours;
+		char *name;
 
+		if (eq == NULL) /* inherited: whoever started us may pass anything */
+			continue;
+		name = mem_strdup(*p);
 		name[eq - *p] = '\0';
 		ours = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
 		if (ours == NULL || strcmp(ours, eq + 1) != 0)

@@ -7,9 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "gateway/command_env.h"
+#include "kernelmgr/env.h"
 #include "tests/unit/command_rig.h"
 #include "tests/unit/km_run.h"
 #include "wire/base/err.h"
@@ -203,6 +206,29 @@ assert_echo(struct rig *r, struct gw_sandbox *sb, const char *what, json_t *env,
 
 	assert_string_equal(got, expect);
 	mem_free(got);
+}
+
+/* What starts the gateway can give it anything. */
+static void
+odd_inheritance(void **state)
+{
+	char odd_var[] = "GW_TEST_ODD";
+	char var[] = "GW_TEST_A=a";
+	char *odd[] = {odd_var, var, NULL};
+	char **own = environ;
+	struct km_env *env = km_env_new();
+	json_t *vars;
+
+	(void)state;
+	environ = odd;
+	km_env_inherit(env);
+	km_env_set(env, "GW_TEST_B", "b");
+	vars = gw_command_env_vars(env);
+	environ = own;
+	assert_int_equal(json_object_size(vars), 1);
+	assert_string_equal(json_string_value(json_object_get(vars, "GW_TEST_B")), "b");
+	json_decref(vars);
+	km_env_free(env);
 }
 
 static void
@@ -476,6 +502,7 @@ main(void)
 	    cmocka_unit_test(what_is_refused),
 	    cmocka_unit_test(folders),
 	    cmocka_unit_test(environment),
+	    cmocka_unit_test(odd_inheritance),
 	    cmocka_unit_test(a_bad_file_of_variables),
 	    cmocka_unit_test(shells),
 	    cmocka_unit_test(a_slow_reader_makes_it_wait),
