@@ -218,8 +218,8 @@ gw_osb_command(struct gw_core *core, struct gw_http *x, const char *body, size_t
 
 /* --- one of them ------------------------------------------------------------------------- */
 
-/* Also what runs in a session or context of that id: their runs' ids are theirs.  What has ended
- * already needs no interruption. */
+/* Also what runs in a session or context of that id, or waits until its kernel has started: their
+ * runs' ids are theirs.  What has ended already needs no interruption. */
 void
 gw_osb_command_interrupt(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
@@ -239,7 +239,7 @@ gw_osb_command_interrupt(struct gw_core *core, struct gw_http *x, const char *bo
 	}
 	cmd = gw_command_find(sb, id);
 	c = cmd == NULL ? gw_ctx_find(sb, id) : NULL;
-	ex = c != NULL ? gw_ctx_running(c) : NULL;
+	ex = c != NULL ? gw_ctx_first(c) : NULL;
 	if (cmd == NULL && c == NULL) {
 		gw_osb_fail(x, 500, GW_OSB_RUNTIME,
 		            "error interrupting command: no such session: %.64s", id);

@@ -67,9 +67,9 @@ answer_is(struct gw_http *x, int status, const char *body)
 	fake_http_fini(x);
 }
 
-/* Make a session; its kernel, ready, is returned, its id written. */
-static struct km_kernel *
-session(struct rig *r, char id[40])
+/* Make a session, whose shell still starts; its id is written. */
+static void
+begin_session(struct rig *r, char id[40])
 {
 	struct gw_http x;
 
@@ -78,6 +78,13 @@ session(struct rig *r, char id[40])
 	assert_int_equal(x.status, 200);
 	assert_int_equal(sscanf(x.body.data, "{\"session_id\":\"%36[^\"]\"}", id), 1);
 	fake_http_fini(&x);
+}
+
+/* The same; its kernel, ready, is returned. */
+static struct km_kernel *
+session(struct rig *r, char id[40])
+{
+	begin_session(r, id);
 	paper_ready(paper_newest());
 	rig_settle(r);
 	return paper_newest();
@@ -244,6 +251,29 @@ an_interrupt(void **state)
 	fake_http_fini(&x);
 	call(r, gw_osb_command_interrupt, &y, id, ""); /* nothing runs: fine */
 	answer_is(&y, 200, "");
+	rig_end(r);
+}
+
+static void
+an_interrupt_while_the_shell_starts(void **state)
+{
+	struct rig *r = rig_bash();
+	struct gw_http x;
+	struct gw_http y;
+	char id[40];
+
+	(void)state;
+	begin_session(r, id);
+	run(r, &x, id, "{\"command\": \"sleep 9\"}");
+	call(r, gw_osb_command_interrupt, &y, id, "");
+	answer_is(&y, 200, "");
+	told_is(&x, id,
+	        FAILED("CommandAborted", "cancelled before it ran", "cancelled before it ran"));
+	assert_true(x.ended);
+	fake_http_fini(&x);
+	paper_ready(paper_newest());
+	rig_settle(r);
+	assert_null(paper_newest()->content); /* it was asked for nothing */
 	rig_end(r);
 }
 
@@ -464,6 +494,7 @@ main(void)
 	    cmocka_unit_test(how_runs_end),
 	    cmocka_unit_test(a_timeout),
 	    cmocka_unit_test(an_interrupt),
+	    cmocka_unit_test(an_interrupt_while_the_shell_starts),
 	    cmocka_unit_test(a_shell_that_dies),
 	    cmocka_unit_test(a_session_that_is_deleted),
 	    cmocka_unit_test(a_context_is_no_session),
