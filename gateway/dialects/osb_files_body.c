@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ read_items(const char *body, size_t len, bool array, check_fn *check, json_t **r
 	json_error_t why = {.text = ""};
 	json_t *all = json_loadb(body, len, 0, &why);
 	const char *key;
+	char name[32];
 	json_t *item;
 	size_t i;
 	int rc = 0;
@@ -50,8 +52,12 @@ read_items(const char *body, size_t len, bool array, check_fn *check, json_t **r
 	else if ((array ? json_array_size(all) : json_object_size(all)) > GW_OSB_FILES_MAX)
 		rc = err_set(err, -EMSGSIZE, "more than %d items", GW_OSB_FILES_MAX);
 	if (rc == 0 && array) {
-		json_array_foreach (all, i, item)
-			rc = rc == 0 ? check(item, "an item", err) : rc;
+		json_array_foreach (all, i, item) {
+			(void)snprintf(name, sizeof(name), "item %zu", i);
+			rc = check(item, name, err);
+			if (rc != 0)
+				break;
+		}
 	} else if (rc == 0) {
 		json_object_foreach (all, key, item)
 			rc = rc == 0 ? check(item, key, err) : rc;

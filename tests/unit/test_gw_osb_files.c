@@ -126,6 +126,9 @@ moves(void **state)
 	bad(read, "[{\"dest\": \"a\"}]", "no src");
 	bad(read, "[{\"src\": 1, \"dest\": \"b\"}]", "src is not a string");
 	bad(read, "[\"a\"]", "not an object");
+	bad(read, "[{\"src\": \"a\", \"dest\": \"b\"}, {\"src\": 1}, 2]",
+	    "item 1: src is not a string");
+	bad(read, "[{\"src\": \"a\", \"dest\": \"b\"}, 2]", "item 1 is not an object");
 	bad(read, "{\"src\": \"a\", \"dest\": \"b\"}", "not an array");
 }
 
