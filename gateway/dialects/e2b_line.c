@@ -1,6 +1,7 @@
 /* gateway/dialects/e2b_line.c - see gateway/dialects/e2b_line.h. */
 #include "gateway/dialects/e2b_line.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
  * adds the reason. */
 #define RESTARTING "Context was restarted"
 #define CLOSED     "Connection to the execution was closed before the execution was finished"
+#define END        "{\"type\":\"end_of_execution\"}\n"
 
 static int
 put(struct buf *b, const char *text)
@@ -221,7 +223,7 @@ put_end(struct gw_e2b_line *l, const struct gw_event *ev)
 		rc = put_reason(&l->out, "ExecutionInterrupted", "Execution was interrupted",
 		                ev);
 	buf_fini(&l->held);
-	return rc == 0 ? put(&l->out, "{\"type\":\"end_of_execution\"}\n") : rc;
+	return rc == 0 ? put(&l->out, END) : rc;
 }
 
 static int
@@ -253,21 +255,25 @@ put_event(struct gw_e2b_line *l, const struct gw_event *ev, const char *now)
 	}
 }
 
-void
+int
 gw_e2b_line_event(struct gw_e2b_line *l, const struct gw_event *ev, const char *now)
 {
 	static const char lost[] =
 	    "{\"type\":\"error\",\"name\":\"OutputLost\",\"value\":\"The gateway had no memory "
-	    "for a part of the output\",\"traceback\":\"\"}\n";
+	    "for a part of the output\",\"traceback\":\"\"}\n" END;
 	size_t before = l->out.len;
+	size_t len = sizeof(lost) - 1;
 
 	if (put_event(l, ev, now) == 0)
-		return;
+		return 0;
 	l->out.len = before; /* no half line */
 	if (l->out.cap > 0)
 		l->out.data[before] = '\0';
 	buf_fini(&l->held);
-	(void)buf_append(&l->held, lost, sizeof(lost) - 1);
+	if (ev->kind == GW_EV_DONE)
+		return buf_append(&l->out, lost, len) == 0 ? 0 : -ENOMEM;
+	(void)buf_append(&l->held, lost, len - strlen(END));
+	return 0;
 }
 
 void

@@ -24,8 +24,10 @@ void gw_e2b_line_init(struct gw_e2b_line *l);
 void gw_e2b_line_fini(struct gw_e2b_line *l);
 
 /* Append to out what ev is for a client of E2B: no line, one, or with DONE the error (if any)
- * and the end.  now is the RFC 3339 time that output gets. */
-void gw_e2b_line_event(struct gw_e2b_line *l, const struct gw_event *ev, const char *now);
+ * and the end.  Where there is no memory for it, the run ends with an error that says so.  now is
+ * the RFC 3339 time that output gets.  Returns 0, or -ENOMEM: DONE could not be said at all, so
+ * that the answer must be cut off. */
+int gw_e2b_line_event(struct gw_e2b_line *l, const struct gw_event *ev, const char *now);
 
 /* Append a line that says nothing. */
 void gw_e2b_line_keepalive(struct gw_e2b_line *l);

@@ -257,6 +257,42 @@ how_runs_end(void **state)
 	             "") END);
 }
 
+#define LOST ERROR("OutputLost", "The gateway had no memory for a part of the output", "")
+
+/* A run whose end there is no memory for has not ended well. */
+static void
+an_end_that_is_lost(void **state)
+{
+	char why[1000];
+	struct gw_event ev = {
+	    .kind = GW_EV_DONE, .how = GW_DONE_ABORTED, .text = {why, sizeof(why)}};
+	struct gw_e2b_line l;
+
+	(void)state;
+	memset(why, 'w', sizeof(why));
+	why[sizeof(why) - 1] = '\0';
+	gw_e2b_line_init(&l);
+	l.out.max = 500;
+	assert_int_equal(gw_e2b_line_event(&l, &ev, NOW), 0);
+	out_is(&l, LOST END);
+	gw_e2b_line_fini(&l);
+	gw_e2b_line_init(&l);
+	l.out.max = 50;
+	assert_int_equal(gw_e2b_line_event(&l, &ev, NOW), -ENOMEM); /* to be cut off */
+	out_is(&l, "");
+	gw_e2b_line_fini(&l);
+
+	ev = (struct gw_event){.kind = GW_EV_STDOUT, .text = {why, sizeof(why)}};
+	gw_e2b_line_init(&l);
+	l.out.max = 500;
+	assert_int_equal(gw_e2b_line_event(&l, &ev, NOW), 0);
+	out_is(&l, "");
+	ev = (struct gw_event){.kind = GW_EV_DONE, .how = GW_DONE_OK};
+	assert_int_equal(gw_e2b_line_event(&l, &ev, NOW), 0);
+	out_is(&l, LOST END);
+	gw_e2b_line_fini(&l);
+}
+
 static void
 the_first_error_is_the_one(void **state)
 {
@@ -753,6 +789,7 @@ main(void)
 	    cmocka_unit_test(quotes_of_a_repr_are_cut),
 	    cmocka_unit_test(how_runs_end),
 	    cmocka_unit_test(the_first_error_is_the_one),
+	    cmocka_unit_test(an_end_that_is_lost),
 	    cmocka_unit_test(bodies_that_are_refused),
 	    cmocka_unit_test(bodies_that_are_no_json),
 	    cmocka_unit_test(bodies_that_are_taken),
