@@ -54,7 +54,8 @@ int gw_command_new(struct gw_sandbox *sb, const struct gw_command_request *rq,
                    struct err *err);
 
 /* More output; nobody reads any more (it runs on, its output is dropped); interrupt it: SIGINT to
- * its group, SIGKILL interrupt_grace_ms later; kill it, with what it has in the background. */
+ * its group, SIGKILL interrupt_grace_ms later; kill it: SIGKILL to its group, which what it has in
+ * the background is in too, unless it made itself another (setsid): that ends with the sandbox. */
 void gw_command_resume(struct gw_command *c);
 void gw_command_detach(struct gw_command *c);
 void gw_command_interrupt(struct gw_command *c);

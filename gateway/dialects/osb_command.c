@@ -1,7 +1,8 @@
 /* gateway/dialects/osb_command.c - /command: programs beside the kernels, as execd runs them.
  *
  * A command in the foreground answers with its output, line by line; when its client leaves, it
- * is killed with all that it started, as execd does.  One in the background answers at once and
+ * is killed with its process group, as execd does: what it has put into a session or a group of its
+ * own (setsid, bash -m) lives on until the sandbox ends.  One in the background answers at once and
  * writes a log.  An error's value is the exit status (the SDKs' exit_code): 128 + signal where a
  * signal ended it, so 137 after a timeout, where execd says -1; its traceback says it in words.
  */
