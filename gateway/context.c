@@ -536,6 +536,12 @@ gw_ctx_is_hidden(const struct gw_ctx *c)
 }
 
 bool
+gw_ctx_is_listed(const struct gw_ctx *c)
+{
+	return !c->hidden && !c->provisional;
+}
+
+bool
 gw_ctx_speaks(const struct gw_ctx *c, const char *language)
 {
 	return strcmp(c->language, canonical(c->core, language)) == 0;

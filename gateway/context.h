@@ -56,7 +56,7 @@ struct gw_ctx {
 	char created[32]; /* RFC 3339 */
 	bool is_default;
 	bool hidden;      /* a dialect's own: in no list of contexts */
-	bool provisional; /* it goes when its first kernel cannot start */
+	bool provisional; /* it goes when its first kernel cannot start; in no list either */
 	unsigned queue_n;
 	unsigned starts; /* kernels started so far */
 	/* Counts that this kernel gave to runs of ours: see exec_msg.c. */
@@ -106,8 +106,9 @@ int gw_ctx_restart(struct gw_ctx *c, struct err *err);
 void gw_ctx_wait(struct gw_ctx *c, struct gw_ctx_wait *w, gw_ctx_ready_fn *fn, void *arg);
 void gw_ctx_wait_cancel(struct gw_ctx_wait *w);
 
-/* For a dialect that tells its client of a context only when the kernel answers: if that
- * fails, delete it, once those who wait were told. */
+/* For a dialect that tells its client of a context only when the kernel answers: until then it is
+ * in no list, so that nobody else learns its id; and if that fails, it is deleted, once those who
+ * wait were told. */
 void gw_ctx_set_provisional(struct gw_ctx *c);
 
 /* Accessors for dialects; strings are borrowed while the context lives. */
@@ -117,6 +118,8 @@ const char *gw_ctx_cwd(const struct gw_ctx *c);
 const char *gw_ctx_created(const struct gw_ctx *c);
 bool gw_ctx_is_default(const struct gw_ctx *c);
 bool gw_ctx_is_hidden(const struct gw_ctx *c);
+/* False of a hidden one, and while it is provisional. */
+bool gw_ctx_is_listed(const struct gw_ctx *c);
 /* True if language, or the alias of one, is what it was made for. */
 bool gw_ctx_speaks(const struct gw_ctx *c, const char *language);
 struct gw_sandbox *gw_ctx_sandbox(const struct gw_ctx *c);

@@ -11,8 +11,9 @@ struct gw_http;
 typedef void gw_await_fn(struct gw_http *x, const struct gw_ctx *c, int status,
                          const char *why);
 
-/* Call fn once, later, unless x's client leaves before.  fresh says that c was made for x and that
- * nobody else knows its id: it goes when its kernel cannot start, or when that client leaves. */
+/* Call fn once, later, unless x's client leaves before.  fresh says that c was made for x, so
+ * that nobody else knows its id (no list has it until its kernel answers): it goes when its kernel
+ * cannot start, or when that client leaves. */
 void gw_await_kernel(struct gw_http *x, struct gw_ctx *c, bool fresh, gw_await_fn *fn);
 
 #endif /* GW_AWAIT_H */

@@ -99,7 +99,7 @@ gw_daytona_context_list(struct gw_core *core, struct gw_http *x, const char *bod
 	list_each (it, tmp, &sb->contexts) {
 		const struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
-		if (!gw_ctx_is_default(c) && !gw_ctx_is_hidden(c))
+		if (!gw_ctx_is_default(c) && gw_ctx_is_listed(c))
 			json_array_append_new(contexts, context_json(c));
 	}
 	gw_http_reply_json(x, 200, json_pack("{s:o}", "contexts", contexts));

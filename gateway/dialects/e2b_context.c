@@ -131,7 +131,7 @@ gw_e2b_context_list(struct gw_core *core, struct gw_http *x, const char *body, s
 	list_each (it, tmp, &sb->contexts) {
 		const struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
-		if (!gw_ctx_is_hidden(c))
+		if (gw_ctx_is_listed(c))
 			json_array_append_new(all, context_json(c));
 	}
 	gw_http_reply_json(x, 200, all);

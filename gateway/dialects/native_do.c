@@ -213,7 +213,7 @@ add_contexts(json_t *list, const struct gw_sandbox *sb)
 	list_each (it, tmp, head) {
 		const struct gw_ctx *c = list_entry(it, struct gw_ctx, node);
 
-		if (!gw_ctx_is_hidden(c))
+		if (gw_ctx_is_listed(c))
 			json_array_append_new(list, gw_native_describe(c));
 	}
 }

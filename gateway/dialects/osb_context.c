@@ -223,7 +223,7 @@ gw_osb_context_create(struct gw_core *core, struct gw_http *x, const char *body,
 static bool
 is_wanted(const struct gw_ctx *c, const char *language)
 {
-	return !gw_ctx_is_hidden(c) &&
+	return gw_ctx_is_listed(c) &&
 	       (language == NULL || language[0] == '\0' || gw_ctx_speaks(c, language));
 }
 
