@@ -20,6 +20,7 @@
 #define TOOLBOX_PORT   "2280" /* of Daytona's toolbox; the Ruby SDK asks for its preview URL */
 #define LIST_LIMIT     100
 #define LIST_LIMIT_MAX 1000
+#define BODY_MAX       (2U << 20)  /* variables at their ceiling, with escapes */
 
 /* --- errors ------------------------------------------------------------------------------- */
 
@@ -70,10 +71,21 @@ gw_daytona_fail(struct gw_http *x, int rc, const struct err *err)
 }
 
 int
-gw_daytona_no_object(const json_error_t *why, struct err *err)
+gw_daytona_object(const char *body, size_t len, json_t **ret, struct err *err)
 {
+	json_error_t why = {.text = ""};
+	json_t *o;
+
+	if (len > BODY_MAX)
+		return err_set(err, -EMSGSIZE, "the body has more than %u bytes", BODY_MAX);
+	o = json_loadb(body, len, 0, &why);
+	if (json_is_object(o)) {
+		*ret = o;
+		return 0;
+	}
+	json_decref(o);
 	return err_set(err, -EINVAL, "the body is not a JSON object%s%.120s",
-	               why->text[0] != '\0' ? ": " : "", why->text);
+	               why.text[0] != '\0' ? ": " : "", why.text);
 }
 
 /* --- sandboxes ---------------------------------------------------------------------------- */
@@ -138,27 +150,31 @@ get_sandbox(struct gw_core *core, struct gw_http *x, const char *body, size_t le
 		reply_sandbox(x, sb);
 }
 
-static void
-create_sandbox(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+static int
+make(struct gw_core *core, const json_t *root, struct gw_sandbox **ret, struct err *err)
 {
-	json_error_t why = {.text = ""};
-	json_t *root = json_loadb(body, len, 0, &why);
 	const json_t *name = json_object_get(root, "name");
-	struct gw_sandbox_request rq = {
+	const struct gw_sandbox_request rq = {
 	    .name = json_string_value(name),
 	    .env = json_object_get(root, "env"),
 	    .labels = json_object_get(root, "labels"),
 	};
-	struct gw_sandbox *sb = NULL;
-	struct err err;
-	int rc;
 
-	if (!json_is_object(root))
-		rc = gw_daytona_no_object(&why, &err);
-	else if (name != NULL && !json_is_null(name) && json_string_length(name) == 0)
-		rc = err_set(&err, -EINVAL, "name: expected a string that is not empty");
-	else
-		rc = gw_sandbox_new(core, &rq, &sb, &err);
+	if (name != NULL && !json_is_null(name) && json_string_length(name) == 0)
+		return err_set(err, -EINVAL, "name: expected a string that is not empty");
+	return gw_sandbox_new(core, &rq, ret, err);
+}
+
+static void
+create_sandbox(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
+{
+	struct gw_sandbox *sb = NULL;
+	json_t *root = NULL;
+	struct err err;
+	int rc = gw_daytona_object(body, len, &root, &err);
+
+	if (rc == 0)
+		rc = make(core, root, &sb, &err);
 	json_decref(root);
 	if (rc != 0)
 		gw_daytona_fail(x, rc, &err);

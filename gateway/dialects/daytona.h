@@ -20,8 +20,9 @@ struct gw_event;
 json_t *gw_daytona_error(int status, const char *message, const char *path);
 /* Answer x with the error rc (-errno) and err's text. */
 void gw_daytona_fail(struct gw_http *x, int rc, const struct err *err);
-/* Say that a body is no JSON object; why->text is "" when it is other JSON.  Returns -EINVAL. */
-int gw_daytona_no_object(const json_error_t *why, struct err *err);
+/* Read a body, which must be an object.  Returns 0 with *ret owned by the caller, -EINVAL, or
+ * -EMSGSIZE. */
+int gw_daytona_object(const char *body, size_t len, json_t **ret, struct err *err);
 
 /* --- interpreter REST (daytona_rest.c) and control plane (daytona.c) ------------------------ */
 

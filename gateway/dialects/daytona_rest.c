@@ -64,18 +64,15 @@ gw_daytona_context_create(struct gw_core *core, struct gw_http *x, const char *b
 {
 	struct gw_sandbox *sb = named(core, x);
 	struct gw_ctx *c = NULL;
-	json_error_t why = {.text = ""};
-	json_t *root;
+	json_t *root = NULL;
 	struct err err;
 	int rc;
 
 	if (sb == NULL)
 		return;
-	root = json_loadb(body, len, 0, &why);
-	if (json_is_object(root))
+	rc = gw_daytona_object(body, len, &root, &err);
+	if (rc == 0)
 		rc = create(sb, root, &c, &err);
-	else
-		rc = gw_daytona_no_object(&why, &err);
 	json_decref(root);
 	if (rc != 0)
 		gw_daytona_fail(x, rc, &err);

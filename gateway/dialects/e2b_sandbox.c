@@ -20,6 +20,7 @@
 #define FOREVER      "9999-12-31T23:59:59.999Z" /* the end of what has none */
 #define TIMEOUT_MAX  31536000                   /* s: a year */
 #define KEY_MAX      255                        /* of an idempotency key; the SDKs' own */
+#define BODY_MAX     (2U << 20)                 /* variables at their ceiling, with escapes */
 #define KEY_CHARS    "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 static void
@@ -115,13 +116,16 @@ reply_created(struct gw_http *x, int status, const struct gw_sandbox *sb)
 /* --- requests ----------------------------------------------------------------------------- */
 
 /* Read a body: an object, or nothing at all where empty_ok.  Returns 0 with *ret owned by the
- * caller, or -EINVAL. */
+ * caller, -EINVAL, or -EMSGSIZE. */
 static int
 read_object(const char *body, size_t len, bool empty_ok, json_t **ret, struct err *err)
 {
 	json_error_t why = {.text = ""};
-	json_t *o = len == 0 && empty_ok ? json_object() : json_loadb(body, len, 0, &why);
+	json_t *o;
 
+	if (len > BODY_MAX)
+		return err_set(err, -EMSGSIZE, "the body has more than %u bytes", BODY_MAX);
+	o = len == 0 && empty_ok ? json_object() : json_loadb(body, len, 0, &why);
 	if (json_is_object(o)) {
 		*ret = o;
 		return 0;

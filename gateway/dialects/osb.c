@@ -96,13 +96,17 @@ gw_osb_sandbox(struct gw_core *core, struct gw_http *x)
 }
 
 json_t *
-gw_osb_object(struct gw_http *x, const char *body, size_t len, bool empty_ok)
+gw_osb_object(struct gw_http *x, const char *body, size_t len, size_t max, bool empty_ok)
 {
 	json_error_t why = {.text = ""};
 	json_t *o;
 
 	if (len == 0 && empty_ok)
 		return json_object();
+	if (len > max) {
+		gw_osb_fail(x, 413, GW_OSB_BAD_BODY, "the body has more than %zu bytes", max);
+		return NULL;
+	}
 	o = json_loadb(body, len, 0, &why);
 	if (json_is_object(o))
 		return o;

@@ -41,9 +41,13 @@ void gw_osb_fail(struct gw_http *x, int status, const char *code, const char *fm
  * have are the gateway's own; NULL: answered (404, 409 when paused, or 400). */
 struct gw_sandbox *gw_osb_sandbox(struct gw_core *core, struct gw_http *x);
 
+/* Bodies are read on the loop: ten milliseconds for each of these. */
+#define GW_OSB_BODY_MAX (1U << 20)
+
 /* Read a body: an object, or nothing at all where empty_ok (then an empty one).  Returns it, owned
- * by the caller, or NULL: answered with 400. */
-json_t *gw_osb_object(struct gw_http *x, const char *body, size_t len, bool empty_ok);
+ * by the caller, or NULL: answered with 400, or with 413 where it has more than max bytes. */
+json_t *gw_osb_object(struct gw_http *x, const char *body, size_t len, size_t max,
+                      bool empty_ok);
 
 /* Milliseconds since 1970, for events. */
 int64_t gw_osb_now(void);

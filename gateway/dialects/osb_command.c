@@ -201,7 +201,7 @@ void
 gw_osb_command(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
-	json_t *o = sb != NULL ? gw_osb_object(x, body, len, false) : NULL;
+	json_t *o = sb != NULL ? gw_osb_object(x, body, len, GW_OSB_BODY_MAX, false) : NULL;
 	struct request r = {.cwd = NULL};
 	struct err err;
 	int rc;

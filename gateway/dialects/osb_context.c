@@ -205,7 +205,7 @@ gw_osb_context_create(struct gw_core *core, struct gw_http *x, const char *body,
 
 	if (sb == NULL)
 		return;
-	o = gw_osb_object(x, body, len, false);
+	o = gw_osb_object(x, body, len, GW_OSB_BODY_MAX, false);
 	if (o == NULL)
 		return;
 	if (gw_osb_string(x, o, "language", &language) && gw_osb_string(x, o, "cwd", &cwd)) {

@@ -24,6 +24,7 @@
 #include "wire/base/mem.h"
 
 #define ANSWER_MAX (48U << 20) /* bytes; the edge keeps 64 MiB for one client */
+#define BODY_MAX   (8U << 20)  /* texts to replace, or thousands of paths; read on the loop */
 
 /* One request on its way through a thread. */
 struct job {
@@ -174,9 +175,15 @@ do_body(struct gw_core *core, struct gw_http *x, const char *body, size_t len,
 	const char *verbose = gw_http_query(x, "verbose");
 	struct err err;
 	json_t *ask = NULL;
-	int rc = read(body, len, &ask, &err);
 	struct job *j;
+	int rc;
 
+	if (len > BODY_MAX) {
+		gw_osb_fail(x, 413, GW_OSB_BAD_BODY, "the body has more than %u bytes",
+		            BODY_MAX);
+		return;
+	}
+	rc = read(body, len, &ask, &err);
 	if (rc != 0) {
 		fail(x, rc, &err);
 		return;

@@ -273,7 +273,7 @@ void
 gw_osb_renew(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_sandbox *sb = named_own(core, x, "made to expire");
-	json_t *root = sb != NULL ? gw_osb_object(x, body, len, false) : NULL;
+	json_t *root = sb != NULL ? gw_osb_object(x, body, len, GW_OSB_BODY_MAX, false) : NULL;
 	uint64_t msec = 0;
 	struct err err;
 	int rc;
@@ -358,7 +358,7 @@ void
 gw_osb_patch_metadata(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_sandbox *sb = named(core, x);
-	json_t *root = sb != NULL ? gw_osb_object(x, body, len, false) : NULL;
+	json_t *root = sb != NULL ? gw_osb_object(x, body, len, GW_OSB_BODY_MAX, false) : NULL;
 	struct err err;
 	int rc;
 
@@ -444,15 +444,9 @@ gw_osb_endpoint(struct gw_core *core, struct gw_http *x, const char *body, size_
 void
 gw_osb_event(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	json_t *root;
+	json_t *root = gw_osb_object(x, body, len, EVENT_MAX, false);
 
 	(void)core;
-	if (len > EVENT_MAX) {
-		gw_osb_fail(x, 413, GW_OSB_BAD_BODY, "an event has at most %u bytes",
-		            EVENT_MAX);
-		return;
-	}
-	root = gw_osb_object(x, body, len, false);
 	if (root == NULL)
 		return;
 	json_decref(root);

@@ -30,7 +30,8 @@
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
 
-#define LANGUAGE "bash"
+#define LANGUAGE   "bash"
+#define SCRIPT_MAX (8U << 20) /* bytes of a run's body: its command may bring a file */
 
 /* --- a run's output ---------------------------------------------------------------------- */
 
@@ -236,7 +237,7 @@ void
 gw_osb_session_create(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
-	json_t *o = sb != NULL ? gw_osb_object(x, body, len, true) : NULL;
+	json_t *o = sb != NULL ? gw_osb_object(x, body, len, GW_OSB_BODY_MAX, true) : NULL;
 	struct making *m;
 	char *cwd = NULL;
 	struct err err;
@@ -296,7 +297,7 @@ void
 gw_osb_session_run(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
 	struct gw_ctx *c = named(core, x);
-	json_t *o = c != NULL ? gw_osb_object(x, body, len, false) : NULL;
+	json_t *o = c != NULL ? gw_osb_object(x, body, len, SCRIPT_MAX, false) : NULL;
 	struct gw_exec_request rq = {.orphan = GW_ORPHAN_INTERRUPT};
 	char *cwd = NULL;
 	struct err err;

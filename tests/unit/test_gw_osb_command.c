@@ -207,6 +207,26 @@ requests_that_are_none(void **state)
 	rig_end(r);
 }
 
+/* It would be read on the loop. */
+static void
+a_body_that_is_too_large(void **state)
+{
+	size_t size = (1 << 20) + 1;
+	char *body = mem_new(size + 1);
+	struct rig *r = rig_with_auth();
+	struct gw_http x;
+
+	(void)state;
+	memset(body, ' ', size);
+	call(r, gw_osb_command, &x, body);
+	assert_true(x.ended);
+	answer_is(&x, 413,
+	          "{\"code\":\"INVALID_REQUEST_BODY\",\"message\":\"the body has more than "
+	          "1048576 bytes\"}");
+	mem_free(body);
+	rig_end(r);
+}
+
 /* --- cwd --------------------------------------------------------------------------------- */
 
 static void
@@ -682,6 +702,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(events_of_commands),
 	    cmocka_unit_test(requests_that_are_none),
+	    cmocka_unit_test(a_body_that_is_too_large),
 	    cmocka_unit_test(what_a_cwd_means),
 	    cmocka_unit_test(a_cwd_has_a_ceiling),
 	    cmocka_unit_test(a_slow_client),

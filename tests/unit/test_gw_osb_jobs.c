@@ -17,6 +17,7 @@
 #include "tests/unit/km_run.h"
 #include "wire/base/err.h"
 #include "wire/base/loop.h"
+#include "wire/base/mem.h"
 
 #define THREADS 4 /* of libuv's pool */
 
@@ -76,6 +77,32 @@ is_answered(void *arg)
 	const struct gw_http *x = arg;
 
 	return x->ended;
+}
+
+/* Whatever they ask for: it is read on the loop. */
+static void
+bodies_that_are_too_large(void **state)
+{
+	static gw_http_fn *const handlers[] = {gw_osb_files_move, gw_osb_files_chmod,
+	                                       gw_osb_dirs_make, gw_osb_files_replace};
+	size_t size = (8 << 20) + 1;
+	char *body = mem_new(size);
+	struct rig *r = rig_with_auth();
+
+	(void)state;
+	memset(body, ' ', size);
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		struct gw_http x;
+
+		fake_http_init(&x, "POST", "/");
+		handlers[i](r->core, &x, body, size);
+		assert_true(x.ended);
+		assert_int_equal(x.status, 413);
+		assert_non_null(strstr(x.body.data, "more than 8388608 bytes"));
+		fake_http_fini(&x);
+	}
+	mem_free(body);
+	rig_end(r);
 }
 
 /* Two clients ask to remove a file each while no thread is free; the first one leaves. */
@@ -171,6 +198,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(bodies_that_are_too_large),
 	    cmocka_unit_test(what_waits_for_nobody_is_not_begun),
 	    cmocka_unit_test(a_sandbox_leaves_threads_to_others),
 	};

@@ -175,6 +175,38 @@ lines_of_a_run(void **state)
 	rig_end(r);
 }
 
+/* A script may bring a file along; it is read on the loop all the same. */
+static void
+long_commands(void **state)
+{
+	static const char begin[] = "{\"command\": \"";
+	size_t size = (8 << 20) + 1;
+	char *body = mem_new(size + 1);
+	struct rig *r = rig_bash();
+	struct gw_http x;
+	char id[40];
+	struct km_kernel *k = session(r, id);
+
+	(void)state;
+	memset(body, 'x', size);
+	memcpy(body, begin, strlen(begin));
+	memcpy(body + size - 2, "\"}", 2);
+	run(r, &x, id, body);
+	assert_int_equal(x.status, 413);
+	assert_non_null(strstr(x.body.data, "more than 8388608 bytes"));
+	fake_http_fini(&x);
+	memcpy(body + size - 3, "\"}", 3);
+	run(r, &x, id, body);
+	assert_int_equal(json_string_length(json_object_get(k->content, "code")),
+	                 size - 3 - strlen(begin));
+	paper_finish(k, "ok");
+	rig_settle(r);
+	assert_true(x.ended);
+	fake_http_fini(&x);
+	mem_free(body);
+	rig_end(r);
+}
+
 static void
 how_runs_end(void **state)
 {
@@ -492,6 +524,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lines_of_a_run),
 	    cmocka_unit_test(how_runs_end),
+	    cmocka_unit_test(long_commands),
 	    cmocka_unit_test(a_timeout),
 	    cmocka_unit_test(an_interrupt),
 	    cmocka_unit_test(an_interrupt_while_the_shell_starts),
