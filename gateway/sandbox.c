@@ -65,6 +65,26 @@ gw_env_check(const json_t *o, const char *what, struct err *err)
 	return 0;
 }
 
+size_t
+gw_strings_bytes(const json_t *o)
+{
+	const char *key;
+	size_t bytes = 0;
+	json_t *v;
+
+	json_object_foreach ((json_t *)(uintptr_t)o, key, v)
+		bytes += strlen(key) + json_string_length(v);
+	return bytes;
+}
+
+int
+gw_strings_size(const json_t *o, size_t max, const char *what, struct err *err)
+{
+	if (gw_strings_bytes(o) <= max)
+		return 0;
+	return err_set(err, -EINVAL, "%s has more than %zu bytes", what, max);
+}
+
 /* --- the folder --------------------------------------------------------------------------- */
 
 struct gw_home *
@@ -126,15 +146,37 @@ copy_or_empty(const json_t *o)
 	return json_is_object(o) ? json_deep_copy(o) : json_object();
 }
 
+static int
+check_name(const char *name, const char *what, struct err *err)
+{
+	if (name == NULL || strlen(name) <= GW_SANDBOX_NAME_MAX)
+		return 0;
+	return err_set(err, -EINVAL, "%s has more than %u bytes", what, GW_SANDBOX_NAME_MAX);
+}
+
+static int
+check_request(const struct gw_sandbox_request *rq, struct err *err)
+{
+	int rc = gw_env_check(rq->env, "env", err);
+
+	if (rc == 0)
+		rc = gw_strings_size(rq->env, GW_SANDBOX_ENV_MAX, "env", err);
+	if (rc == 0)
+		rc = gw_strings_check(rq->labels, "labels", err);
+	if (rc == 0)
+		rc = gw_strings_size(rq->labels, GW_SANDBOX_LABELS_MAX, "labels", err);
+	if (rc == 0)
+		rc = check_name(rq->name, "name", err);
+	return rc == 0 ? check_name(rq->image, "image", err) : rc;
+}
+
 int
 gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
                struct gw_sandbox **ret, struct err *err)
 {
 	struct gw_sandbox *sb;
-	int rc = gw_env_check(rq->env, "env", err);
+	int rc = check_request(rq, err);
 
-	if (rc == 0)
-		rc = gw_strings_check(rq->labels, "labels", err);
 	if (rc != 0)
 		return rc;
 	if (rq->name != NULL && gw_sandbox_find(core, rq->name) != NULL)

@@ -88,8 +88,19 @@ int gw_strings_check(const json_t *o, const char *what, struct err *err);
  * how the client calls it. */
 int gw_env_check(const json_t *o, const char *what, struct err *err);
 
+/* Ceilings of what a sandbox keeps for its client, since lists repeat it; in bytes. */
+#define GW_SANDBOX_LABELS_MAX (64U << 10) /* names and values together */
+#define GW_SANDBOX_ENV_MAX    (1U << 20)  /* likewise */
+#define GW_SANDBOX_NAME_MAX   1024U       /* of its name, and of its image's */
+
+/* How many bytes the names and values of o have, an object of strings, NULL or null; and check that
+ * they are at most max.  Returns 0 or -EINVAL; what is how the client calls it. */
+size_t gw_strings_bytes(const json_t *o);
+int gw_strings_size(const json_t *o, size_t max, const char *what, struct err *err);
+
 /* Returns 0 with *ret borrowed (owned by the core), -EEXIST (the name is taken), -EBUSY
- * (max_sandboxes), -EINVAL (env or labels are not strings) or -EIO (no home), with err. */
+ * (max_sandboxes), -EINVAL (env or labels are not strings, or something is above its ceiling) or
+ * -EIO (no home), with err. */
 int gw_sandbox_new(struct gw_core *core, const struct gw_sandbox_request *rq,
                    struct gw_sandbox **ret, struct err *err);
 

@@ -9,6 +9,7 @@
 #include "gateway/auth.h"
 #include "gateway/core.h"
 #include "gateway/dialects/dialects.h"
+#include "gateway/labels.h"
 #include "gateway/sandbox.h"
 #include "gateway/status.h"
 #include "wire/base/buf.h"
@@ -20,6 +21,7 @@
 #define TOOLBOX_PORT   "2280" /* of Daytona's toolbox; the Ruby SDK asks for its preview URL */
 #define LIST_LIMIT     100
 #define LIST_LIMIT_MAX 1000
+#define PAGE_BYTES     (16U << 20) /* of variables and labels: then a page ends */
 #define BODY_MAX       (2U << 20)  /* variables at their ceiling, with escapes */
 
 /* --- errors ------------------------------------------------------------------------------- */
@@ -238,19 +240,6 @@ struct filter {
 };
 
 static bool
-has_labels(const struct gw_sandbox *sb, json_t *labels)
-{
-	const char *key;
-	json_t *want;
-
-	json_object_foreach (labels, key, want) {
-		if (!json_equal(json_object_get(sb->labels, key), want))
-			return false;
-	}
-	return true;
-}
-
-static bool
 matches(const struct gw_sandbox *sb, const struct filter *f)
 {
 	const char *state = sb->stopped ? "stopped" : "started";
@@ -258,7 +247,7 @@ matches(const struct gw_sandbox *sb, const struct filter *f)
 	return (f->id == NULL || strncmp(sb->id.id, f->id, strlen(f->id)) == 0) &&
 	       (f->name == NULL || strncmp(sb->name, f->name, strlen(f->name)) == 0) &&
 	       (f->states == NULL || strstr(f->states, state) != NULL) &&
-	       has_labels(sb, f->labels);
+	       gw_labels_match(sb->labels, f->labels);
 }
 
 /* Read the query value what, if there is one, to *ret. */
@@ -308,6 +297,7 @@ list_sandboxes(struct gw_core *core, struct gw_http *x, const char *body, size_t
 	json_t *items = json_array();
 	json_t *cursor = NULL;
 	uint64_t at = 0;
+	size_t bytes = 0;
 	struct list *it;
 	struct list *tmp;
 	struct err err;
@@ -321,7 +311,9 @@ list_sandboxes(struct gw_core *core, struct gw_http *x, const char *body, size_t
 
 		if (rc != 0 || cursor != NULL || !matches(sb, &f) || at++ < f.skip)
 			continue;
-		if (json_array_size(items) == f.limit) {
+		bytes += gw_strings_bytes(sb->env) + gw_strings_bytes(sb->labels);
+		if (json_array_size(items) == f.limit ||
+		    (bytes > PAGE_BYTES && json_array_size(items) > 0)) {
 			(void)snprintf(next, sizeof(next), "%llu",
 			               (unsigned long long)(at - 1));
 			cursor = json_string(next);

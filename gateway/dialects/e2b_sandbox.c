@@ -166,9 +166,16 @@ read_create(const json_t *root, struct gw_sandbox_request *rq, struct err *err)
 	    json_is_true(json_object_get(json_object_get(root, "autoResume"), "enabled"));
 	if (rc == 0 && image != NULL && !json_is_null(image) && !json_is_string(image))
 		rc = err_set(err, -EINVAL, "templateID: expected a string");
+	else if (rc == 0 && json_string_length(image) > GW_SANDBOX_NAME_MAX)
+		rc = err_set(err, -EINVAL, "templateID has more than %u bytes",
+		             GW_SANDBOX_NAME_MAX);
 	if (rc == 0)
 		rc = gw_strings_check(rq->labels, "metadata", err);
-	return rc == 0 ? gw_env_check(rq->env, "envVars", err) : rc;
+	if (rc == 0)
+		rc = gw_strings_size(rq->labels, GW_SANDBOX_LABELS_MAX, "metadata", err);
+	if (rc == 0)
+		rc = gw_env_check(rq->env, "envVars", err);
+	return rc == 0 ? gw_strings_size(rq->env, GW_SANDBOX_ENV_MAX, "envVars", err) : rc;
 }
 
 /* A retried create names its sandbox by its key, so that the second one finds the first's. */

@@ -5,13 +5,13 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "gateway/dialects/osb.h"
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 
-#define BODY_MAX     (1U << 20)
-#define METADATA_MAX (64U << 10) /* names and values together */
-#define NOTE_MAX     4096
-#define THEIRS       "opensandbox.io/" /* the lifecycle server's own keys */
+#define TOLD_MAX (64U << 10) /* bytes of what is only repeated, each */
+#define NOTE_MAX 4096
+#define THEIRS   "opensandbox.io/" /* the lifecycle server's own keys */
 
 struct reader {
 	struct gw_osb_create *c;
@@ -97,6 +97,8 @@ read_platform(struct reader *r, const char *name, const json_t *v)
 
 	if (os == NULL || arch == NULL)
 		return err_set(r->err, -EINVAL, "%s: expected the strings os and arch", name);
+	if (strlen(os) + strlen(arch) > TOLD_MAX)
+		return err_set(r->err, -EINVAL, "%s has more than %u bytes", name, TOLD_MAX);
 	if (!is_here(os, arch))
 		unenforced(r, name, NULL);
 	json_object_set_new(r->c->told, name, json_pack("{s:s, s:s}", "os", os, "arch", arch));
@@ -142,9 +144,8 @@ read_metadata(struct reader *r, const char *name, const json_t *v)
 {
 	int rc = gw_osb_metadata_check(v, false, r->err);
 
-	(void)name;
 	r->c->rq.labels = v;
-	return rc == 0 ? gw_osb_metadata_size(v, r->err) : rc;
+	return rc == 0 ? gw_strings_size(v, GW_SANDBOX_LABELS_MAX, name, r->err) : rc;
 }
 
 /* Nothing is started here: what would only keep a container alive is as good as done, and so is
@@ -168,14 +169,19 @@ only_waits(const json_t *entrypoint)
 static int
 read_entrypoint(struct reader *r, const char *name, const json_t *v)
 {
+	size_t bytes = 0;
 	size_t i;
 	json_t *word;
 
 	if (json_array_size(v) == 0)
 		return err_set(r->err, -EINVAL, "%s is empty", name);
-	json_array_foreach ((json_t *)(uintptr_t)v, i, word)
+	json_array_foreach ((json_t *)(uintptr_t)v, i, word) {
 		if (!json_is_string(word))
 			return err_set(r->err, -EINVAL, "%s[%zu] is not a string", name, i);
+		bytes += json_string_length(word) + 1;
+	}
+	if (bytes > TOLD_MAX)
+		return err_set(r->err, -EINVAL, "%s has more than %u bytes", name, TOLD_MAX);
 	if (!only_waits(v))
 		unenforced(r, name, NULL);
 	json_object_set_new(r->c->told, name, json_deep_copy(v));
@@ -188,6 +194,8 @@ read_extensions(struct reader *r, const char *name, const json_t *v)
 	static const char renew[] = "access.renew.extend.seconds";
 	int rc = gw_strings_check(v, name, r->err);
 
+	if (rc == 0)
+		rc = gw_strings_size(v, TOLD_MAX, name, r->err);
 	if (rc != 0)
 		return rc;
 	if (json_object_get(v, "poolRef") != NULL)
@@ -294,8 +302,9 @@ load(const char *body, size_t len, json_t **ret, struct err *err)
 {
 	json_error_t why = {.text = ""};
 
-	if (len > BODY_MAX)
-		return err_set(err, -EMSGSIZE, "the body has more than %u bytes", BODY_MAX);
+	if (len > GW_OSB_BODY_MAX)
+		return err_set(err, -EMSGSIZE, "the body has more than %u bytes",
+		               GW_OSB_BODY_MAX);
 	*ret = json_loadb(body, len, 0, &why);
 	if (json_is_object(*ret))
 		return 0;
@@ -362,19 +371,5 @@ gw_osb_metadata_check(const json_t *o, bool patch, struct err *err)
 			               "reserved",
 			               key, GW_OSB_OURS, THEIRS);
 	}
-	return 0;
-}
-
-int
-gw_osb_metadata_size(const json_t *o, struct err *err)
-{
-	const char *key;
-	size_t bytes = 0;
-	json_t *v;
-
-	json_object_foreach ((json_t *)(uintptr_t)o, key, v)
-		bytes += strlen(key) + json_string_length(v);
-	if (bytes > METADATA_MAX)
-		return err_set(err, -EINVAL, "metadata has more than %u bytes", METADATA_MAX);
 	return 0;
 }

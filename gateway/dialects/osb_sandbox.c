@@ -345,7 +345,7 @@ patch(json_t *labels, const json_t *change, struct err *err)
 			json_object_set(o, key, v);
 	}
 	if (rc == 0)
-		rc = gw_osb_metadata_size(o, err);
+		rc = gw_strings_size(o, GW_SANDBOX_LABELS_MAX, "metadata", err);
 	if (rc == 0) {
 		json_object_clear(labels);
 		json_object_update(labels, o);

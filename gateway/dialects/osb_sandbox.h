@@ -43,10 +43,8 @@ void gw_osb_create_fini(struct gw_osb_create *c);
 void gw_osb_note(json_t *told, const char *key, const char *text);
 
 /* Check o (object, or NULL) as metadata that a client sets: strings, or null where it may delete
- * (patch), under no name of ours or of OpenSandbox's own; and that all is not too much to keep.
- * Both return 0 or -EINVAL. */
+ * (patch), under no name of ours or of OpenSandbox's own.  Returns 0 or -EINVAL. */
 int gw_osb_metadata_check(const json_t *o, bool patch, struct err *err);
-int gw_osb_metadata_size(const json_t *o, struct err *err);
 
 /* What clients are told of a sandbox, and its metadata alone; owned by the caller. */
 json_t *gw_osb_describe(const struct gw_sandbox *sb);

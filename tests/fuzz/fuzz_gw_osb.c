@@ -281,7 +281,7 @@ patch(const char *text, size_t len)
 	check_answer(&x, false);
 	assert(gw_strings_check(sb->labels, "labels", &err) == 0);
 	assert(gw_osb_metadata_check(sb->labels, false, &err) == 0);
-	assert(gw_osb_metadata_size(sb->labels, &err) == 0);
+	assert(gw_strings_size(sb->labels, GW_SANDBOX_LABELS_MAX, "metadata", &err) == 0);
 	json_object_clear(sb->labels);
 	fake_http_fini(&x);
 }

@@ -580,6 +580,85 @@ sandboxes_are_made_and_listed(void **state)
 	rig_free(r);
 }
 
+/* A body of len bytes: begin, letters, end; owned by the caller. */
+static char *
+long_body(const char *begin, size_t len, const char *end)
+{
+	char *s = mem_new(len + 1);
+
+	memset(s, 'x', len);
+	memcpy(s, begin, strlen(begin));
+	memcpy(s + len - strlen(end), end, strlen(end));
+	return s;
+}
+
+static void
+what_is_too_long(void **state)
+{
+	static const struct {
+		const char *begin;
+		size_t len;
+		const char *end;
+		int status;
+		const char *says;
+	} cases[] = {
+	    {"{\"labels\": {\"a\": \"", 66000, "\"}}", 400, "labels has more than 65536 bytes"},
+	    {"{\"env\": {\"a\": \"", (1 << 20) + 100, "\"}}", 400,
+	     "env has more than 1048576 bytes"},
+	    {"{\"name\": \"", 1100, "\"}", 400, "name has more than 1024 bytes"},
+	    {"{\"more\": \"", (2 << 20) + 1, "\"}", 413,
+	     "the body has more than 2097152 bytes"},
+	};
+	struct rig *r = rig_ready();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *body = long_body(cases[i].begin, cases[i].len, cases[i].end);
+		json_t *a = ask(r, route("POST", "/daytona/api/sandbox"), NULL, NULL, body,
+		                cases[i].status);
+
+		assert_string_equal(string_of(a, "message"), cases[i].says);
+		json_decref(a);
+		mem_free(body);
+	}
+	rig_free(r);
+}
+
+/* Sandboxes whose variables come to more than one answer takes: the page ends before. */
+static void
+a_page_of_large_sandboxes(void **state)
+{
+	enum { N = 20 };
+	struct rig *r = rig_ready();
+	char *body = long_body("{\"env\": {\"a\": \"", 1 << 20, "\"}}");
+	struct fake_pair query[] = {{"cursor", "0"}, {NULL, NULL}};
+	const struct gw_route *list = route("GET", "/daytona/api/sandbox");
+	char cursor[24] = "0";
+	size_t n = 0;
+	size_t pages = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < N; i++)
+		json_decref(
+		    ask(r, route("POST", "/daytona/api/sandbox"), NULL, NULL, body, 200));
+	mem_free(body);
+	while (cursor[0] != '\0') {
+		json_t *a;
+		const char *next;
+
+		query[0].value = cursor;
+		a = ask(r, list, NULL, query, "", 200);
+		n += json_array_size(json_object_get(a, "items"));
+		next = json_string_value(json_object_get(a, "nextCursor"));
+		(void)snprintf(cursor, sizeof(cursor), "%s", next != NULL ? next : "");
+		pages++;
+		json_decref(a);
+	}
+	assert_int_equal(n, N + 1); /* and the default one */
+	assert_int_equal(pages, 2);
+	rig_free(r);
+}
+
 static void
 what_the_control_plane_refuses(void **state)
 {
@@ -681,6 +760,8 @@ main(void)
 	    cmocka_unit_test(connections_that_find_nothing),
 	    cmocka_unit_test(a_slow_client_is_waited_for),
 	    cmocka_unit_test(sandboxes_are_made_and_listed),
+	    cmocka_unit_test(what_is_too_long),
+	    cmocka_unit_test(a_page_of_large_sandboxes),
 	    cmocka_unit_test(what_the_control_plane_refuses),
 	    cmocka_unit_test(contexts_are_made_listed_and_deleted),
 	};

@@ -286,6 +286,53 @@ a_sandbox_is_made(void **state)
 	rig_end(r);
 }
 
+/* A body of len bytes: begin, letters, end; owned by the caller. */
+static char *
+long_body(const char *begin, size_t len, const char *end)
+{
+	char *s = mem_new(len + 1);
+
+	memset(s, 'x', len);
+	memcpy(s, begin, strlen(begin));
+	memcpy(s + len - strlen(end), end, strlen(end));
+	return s;
+}
+
+static void
+what_is_too_long(void **state)
+{
+	static const struct {
+		const char *begin;
+		size_t len;
+		const char *end;
+		int status;
+		const char *says;
+	} cases[] = {
+	    {"{\"metadata\": {\"a\": \"", 66000, "\"}}", 400,
+	     "metadata has more than 65536 bytes"},
+	    {"{\"envVars\": {\"a\": \"", (1 << 20) + 100, "\"}}", 400,
+	     "envVars has more than 1048576 bytes"},
+	    {"{\"templateID\": \"", 1100, "\"}", 400, "templateID has more than 1024 bytes"},
+	    {"{\"more\": \"", (2 << 20) + 1, "\"}", 413,
+	     "the body has more than 2097152 bytes"},
+	};
+	struct rig *r = rig_with_auth();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *body = long_body(cases[i].begin, cases[i].len, cases[i].end);
+		struct gw_http x;
+		json_t *o;
+
+		call(r, &x, gw_e2b_sandbox_create, NULL, body);
+		o = json_of(&x, cases[i].status);
+		assert_string_equal(member(o, "message"), cases[i].says);
+		json_decref(o);
+		mem_free(body);
+	}
+	rig_end(r);
+}
+
 static void
 sandboxes_that_cannot_be(void **state)
 {
@@ -636,6 +683,7 @@ main(void)
 	    cmocka_unit_test(a_restart),
 	    cmocka_unit_test(a_sandbox_is_made),
 	    cmocka_unit_test(sandboxes_that_cannot_be),
+	    cmocka_unit_test(what_is_too_long),
 	    cmocka_unit_test(a_create_that_is_sent_twice),
 	    cmocka_unit_test(the_timeout),
 	    cmocka_unit_test(pausing),

@@ -267,8 +267,45 @@ bodies_that_are_too_large(void **state)
 	(void)memcpy(body + 70000, "\"}", 3);
 	refused(r, gw_osb_patch_metadata, sb->id.id, body, 400, GW_OSB_BAD_BODY, "65536");
 	assert_int_equal(json_object_size(sb->labels), 0);
+	(void)memset(body, ' ', (1U << 20) + 1);
+	body[(1U << 20) + 1] = '\0';
+	refused(r, gw_osb_patch_metadata, sb->id.id, body, 413, GW_OSB_BAD_BODY, "1048576");
+	refused(r, gw_osb_renew, sb->id.id, body, 413, GW_OSB_BAD_BODY, "1048576");
 	mem_free(body);
 	gw_sandbox_delete(sb, "");
+	rig_end(r);
+}
+
+/* What is only repeated. */
+static void
+what_is_too_long_to_be_told(void **state)
+{
+	static const struct {
+		const char *begin;
+		const char *end;
+		const char *says;
+	} cases[] = {
+	    {"{" IMAGE ", \"entrypoint\": [\"", "\"]}", "entrypoint has more than 65536 bytes"},
+	    {"{" IMAGE ", \"extensions\": {\"a\": \"", "\"}}",
+	     "extensions has more than 65536 bytes"},
+	    {"{" IMAGE ", \"platform\": {\"os\": \"linux\", \"arch\": \"", "\"}}",
+	     "platform has more than 65536 bytes"},
+	    {"{" IMAGE ", \"metadata\": {\"a\": \"", "\"}}",
+	     "metadata has more than 65536 bytes"},
+	    {"{\"image\": {\"uri\": \"", "\"}}", "image has more than 1024 bytes"},
+	};
+	struct rig *r = rig_with_auth();
+	char *body = mem_new(66001);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		(void)memset(body, 'v', 66000);
+		(void)memcpy(body, cases[i].begin, strlen(cases[i].begin));
+		(void)memcpy(body + 66000 - strlen(cases[i].end), cases[i].end,
+		             strlen(cases[i].end));
+		refused(r, gw_osb_create, NULL, body, 400, GW_OSB_BAD_BODY, cases[i].says);
+	}
+	mem_free(body);
 	rig_end(r);
 }
 
@@ -692,6 +729,7 @@ main(void)
 	    cmocka_unit_test(an_image_with_a_secret_keeps_none),
 	    cmocka_unit_test(bodies_that_are_refused),
 	    cmocka_unit_test(bodies_that_are_too_large),
+	    cmocka_unit_test(what_is_too_long_to_be_told),
 	    cmocka_unit_test(a_sandbox_is_made),
 	    cmocka_unit_test(what_is_not_there_is_left_out),
 	    cmocka_unit_test(a_strict_gateway_refuses_policies),

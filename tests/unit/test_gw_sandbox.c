@@ -78,6 +78,52 @@ variables_have_ceilings(void **state)
 	json_decref(o);
 }
 
+/* n bytes; owned by the caller. */
+static char *
+long_text(size_t n)
+{
+	char *s = mem_new(n + 1);
+
+	memset(s, 'x', n);
+	return s;
+}
+
+/* Lists repeat what a client says of its sandboxes. */
+static void
+sandboxes_have_ceilings(void **state)
+{
+	struct rig *r = rig_ready();
+	char *label = long_text(GW_SANDBOX_LABELS_MAX);
+	char *var = long_text(GW_SANDBOX_ENV_MAX);
+	char *name = long_text(GW_SANDBOX_NAME_MAX + 1);
+	json_t *labels = json_pack("{s:s}", "A", label);
+	json_t *env = json_pack("{s:s}", "A", var);
+	struct gw_sandbox_request cases[] = {
+	    {.labels = labels}, {.env = env}, {.name = name}, {.image = name}};
+	static const char *const says[] = {
+	    "labels has more than 65536 bytes", "env has more than 1048576 bytes",
+	    "name has more than 1024 bytes", "image has more than 1024 bytes"};
+	struct gw_sandbox *sb;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(gw_sandbox_new(r->core, &cases[i], &sb, &err), -EINVAL);
+		assert_string_equal(err.text, says[i]);
+	}
+	json_object_set_new(labels, "A", json_string(label + 1));
+	json_object_set_new(env, "A", json_string(var + 1));
+	cases[0] = (struct gw_sandbox_request){
+	    .labels = labels, .env = env, .name = name + 1, .image = name + 1};
+	assert_int_equal(gw_sandbox_new(r->core, &cases[0], &sb, &err), 0);
+	json_decref(labels);
+	json_decref(env);
+	mem_free(label);
+	mem_free(var);
+	mem_free(name);
+	rig_free(r);
+}
+
 static void
 a_sandbox_gives_its_kernels_home_and_variables(void **state)
 {
@@ -266,6 +312,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(variables),
 	    cmocka_unit_test(variables_have_ceilings),
+	    cmocka_unit_test(sandboxes_have_ceilings),
 	    cmocka_unit_test(a_sandbox_gives_its_kernels_home_and_variables),
 	    cmocka_unit_test(what_is_refused),
 	    cmocka_unit_test(deletion_takes_everything),
