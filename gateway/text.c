@@ -1,10 +1,14 @@
 /* gateway/text.c - see gateway/text.h. */
 #include "gateway/text.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/base/buf.h"
+#include "wire/base/err.h"
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"
 
@@ -99,4 +103,23 @@ gw_text_ends(struct wire_slice text, size_t max)
 	s = json_stringn(b.data, b.len);
 	buf_fini(&b);
 	return s;
+}
+
+int
+gw_text_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret, struct err *err)
+{
+	unsigned long long n;
+	char *end;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && n >= min &&
+	    n <= max) {
+		*ret = n;
+		return 0;
+	}
+	if (max >= INT64_MAX)
+		return err_set(err, -EINVAL, "expected a number from %" PRIu64 " on", min);
+	return err_set(err, -EINVAL, "expected a number from %" PRIu64 " to %" PRIu64, min,
+	               max);
 }

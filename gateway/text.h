@@ -1,11 +1,14 @@
-/* gateway/text.h - CORE: making a kernel's text fit for plain readers. */
+/* gateway/text.h - CORE: a kernel's text made fit for plain readers, and a client's numbers. */
 #ifndef GW_TEXT_H
 #define GW_TEXT_H
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "wire/sign.h" /* struct wire_slice */
+
+struct err;
 
 /* The lines of a traceback list as one string, without ANSI escapes, each line ended by one
  * newline; owned by the caller.  NULL or empty gives "". */
@@ -17,5 +20,10 @@ char *gw_text_joined(const json_t *lines);
  * ends, at most max bytes in all, and between them a line that says how many bytes were left
  * out. */
 json_t *gw_text_ends(struct wire_slice text, size_t max);
+
+/* Read text as a number: decimal digits, nothing else.  Returns 0, or -EINVAL with err saying
+ * "expected a number from min to max" (or "from min on", where max is as large as can be). */
+int gw_text_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret,
+                   struct err *err);
 
 #endif /* GW_TEXT_H */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/auth.h"
@@ -12,6 +11,7 @@
 #include "gateway/labels.h"
 #include "gateway/sandbox.h"
 #include "gateway/status.h"
+#include "gateway/text.h"
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
@@ -252,21 +252,15 @@ matches(const struct gw_sandbox *sb, const struct filter *f)
 
 /* Read the query value what, if there is one, to *ret. */
 static int
-number(const struct gw_http *x, const char *what, unsigned min, uint64_t max, uint64_t *ret,
+number(const struct gw_http *x, const char *what, uint64_t min, uint64_t max, uint64_t *ret,
        struct err *err)
 {
 	const char *text = gw_http_query(x, what);
-	char *end;
-	unsigned long long n;
+	struct err why;
 
-	if (text == NULL || text[0] == '\0')
+	if (text == NULL || text[0] == '\0' || gw_text_number(text, min, max, ret, &why) == 0)
 		return 0;
-	n = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n < min || n > max)
-		return err_set(err, -EINVAL, "%s=%.40s: expected a number from %u to %llu",
-		               what, text, min, (unsigned long long)max);
-	*ret = n;
-	return 0;
+	return err_set(err, -EINVAL, "%s=%.40s: %s", what, text, why.text);
 }
 
 static int

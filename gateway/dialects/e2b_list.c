@@ -8,6 +8,7 @@
 #include "gateway/dialects/e2b.h"
 #include "gateway/labels.h"
 #include "gateway/sandbox.h"
+#include "gateway/text.h"
 #include "gateway/time.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
@@ -23,7 +24,7 @@ struct filter {
 	const char *template; /* or NULL */
 	const char *after;    /* place of the last one that the client has, or NULL */
 	int64_t started_ms;   /* not before; -1: all */
-	size_t limit;
+	uint64_t limit;
 	bool newest_first;
 };
 
@@ -81,19 +82,16 @@ read_filter(const struct gw_http *x, struct filter *f, struct err *err)
 	const char *limit = query(x, "limit");
 	const char *order = query(x, "order");
 	const char *started = query(x, "startedAfter");
-	char *end = NULL;
-	unsigned long n = limit != NULL ? strtoul(limit, &end, 10) : LIMIT;
+	struct err why;
 
 	f->states = query(x, "state");
 	f->template = query(x, "template");
 	f->after = query(x, "nextToken");
 	f->newest_first = order == NULL || strcmp(order, "desc") == 0;
 	f->started_ms = started != NULL ? gw_time_parse(started) : -1;
-	f->limit = n;
-	if (limit != NULL &&
-	    (limit[0] < '0' || limit[0] > '9' || *end != '\0' || n < 1 || n > LIMIT))
-		return err_set(err, -EINVAL, "limit=%.40s: expected a number from 1 to %d",
-		               limit, LIMIT);
+	f->limit = LIMIT;
+	if (limit != NULL && gw_text_number(limit, 1, LIMIT, &f->limit, &why) != 0)
+		return err_set(err, -EINVAL, "limit=%.40s: %s", limit, why.text);
 	if (!f->newest_first && strcmp(order, "asc") != 0)
 		return err_set(err, -EINVAL, "order=%.40s: expected asc or desc", order);
 	if (started != NULL && f->started_ms < 0)

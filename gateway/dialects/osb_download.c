@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -24,6 +23,7 @@
 #include "gateway/range.h"
 #include "gateway/sandbox.h"
 #include "gateway/status.h"
+#include "gateway/text.h"
 #include "wire/base/err.h"
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
@@ -277,17 +277,11 @@ static bool
 read_number(struct gw_http *x, const char *key, uint64_t least, uint64_t *ret)
 {
 	const char *text = gw_http_query(x, key);
-	char *end;
-	unsigned long long n;
+	struct err why;
 
-	if (text == NULL || text[0] == '\0')
+	if (text == NULL || text[0] == '\0' ||
+	    gw_text_number(text, least, UINT64_MAX, ret, &why) == 0)
 		return true;
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && n >= least) {
-		*ret = n;
-		return true;
-	}
 	gw_osb_fail(x, 400, GW_OSB_BAD_BODY, "query parameter '%s' is not a number from %d on",
 	            key, (int)least);
 	return false;

@@ -3,11 +3,11 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/dialects/osb_files.h"
 #include "gateway/fs.h"
+#include "gateway/text.h"
 #include "wire/base/err.h"
 
 #define SAME "error parsing request: " /* as execd begins */
@@ -175,16 +175,10 @@ gw_osb_files_moves(const char *body, size_t len, json_t **ret, struct err *err)
 int
 gw_osb_files_depth(const char *text, unsigned *ret, struct err *err)
 {
-	char *end;
-	long n;
+	uint64_t n = 1;
+	struct err why;
 
-	if (text == NULL || text[0] == '\0') {
-		*ret = 1;
-		return 0;
-	}
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (strchr("0123456789", text[0]) == NULL || *end != '\0' || errno != 0 || n > INT_MAX)
+	if (text != NULL && text[0] != '\0' && gw_text_number(text, 0, INT_MAX, &n, &why) != 0)
 		return err_set(err, -EINVAL, "invalid query parameter 'depth': %.40s", text);
 	*ret = (unsigned)n;
 	return 0;

@@ -1,8 +1,8 @@
 /* gateway/dialects/osb_list.c - see gateway/dialects/osb.h: filters and pages. */
 #include "gateway/dialects/osb.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -10,6 +10,7 @@
 #include "gateway/dialects/osb_sandbox.h"
 #include "gateway/labels.h"
 #include "gateway/sandbox.h"
+#include "gateway/text.h"
 #include "wire/base/err.h"
 
 #define SIZE_DEFAULT 20
@@ -17,28 +18,22 @@
 #define PAGE_MAX     1000000
 
 struct pages {
-	size_t page; /* from 1 */
-	size_t size;
+	uint64_t page; /* from 1 */
+	uint64_t size;
 };
 
 /* --- the query ---------------------------------------------------------------------------- */
 
 static int
-read_number(const struct gw_http *x, const char *name, size_t max, size_t *ret, struct err *err)
+read_number(const struct gw_http *x, const char *name, uint64_t max, uint64_t *ret,
+            struct err *err)
 {
 	const char *text = gw_http_query(x, name);
-	size_t len = text != NULL ? strlen(text) : 0;
-	unsigned long n;
+	struct err why;
 
-	if (text == NULL)
+	if (text == NULL || gw_text_number(text, 1, max, ret, &why) == 0)
 		return 0;
-	n = len > 0 && len < 10 && strspn(text, "0123456789") == len ? strtoul(text, NULL, 10)
-	                                                             : 0;
-	if (n < 1 || n > max)
-		return err_set(err, -EINVAL, "%s=%.40s: expected a number from 1 to %zu", name,
-		               text, max);
-	*ret = n;
-	return 0;
+	return err_set(err, -EINVAL, "%s=%.40s: %s", name, text, why.text);
 }
 
 /* The object that metadata= asks for, owned by the caller; empty: all. */
@@ -109,6 +104,7 @@ page_of(struct gw_core *core, const struct gw_http *x, const struct pages *p,
 			json_array_append_new(items, gw_osb_describe(sb));
 		n++;
 	}
+	assert(p->size > 0);
 	pages = (n + p->size - 1) / p->size;
 	return json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:b}}", "items", items, "pagination",
 	                 "page", (json_int_t)p->page, "pageSize", (json_int_t)p->size,

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +19,8 @@
 #include "gateway/dialects/osb.h"
 #include "gateway/dialects/osb_lines.h"
 #include "gateway/sandbox.h"
+#include "gateway/text.h"
+#include "wire/base/err.h"
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
@@ -185,17 +186,13 @@ static bool
 read_cursor(struct gw_http *x, uint64_t *ret)
 {
 	const char *text = gw_http_query(x, "cursor");
-	char *end = NULL;
+	struct err why;
 
 	*ret = 0;
-	if (text == NULL || text[0] == '\0')
+	if (text == NULL || text[0] == '\0' ||
+	    gw_text_number(text, 0, INT64_MAX, ret, &why) == 0)
 		return true;
-	errno = 0;
-	*ret = strtoull(text, &end, 10);
-	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *ret <= INT64_MAX)
-		return true;
-	gw_osb_fail(x, 400, GW_OSB_BAD_QUERY, "cursor=%.40s: expected a number from 0 on",
-	            text);
+	gw_osb_fail(x, 400, GW_OSB_BAD_QUERY, "cursor=%.40s: %s", text, why.text);
 	return false;
 }
 

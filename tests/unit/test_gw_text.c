@@ -1,4 +1,5 @@
 /* Unit test of gateway/text: tracebacks without terminal sequences, always valid UTF-8. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <cmocka.h>
 
 #include "gateway/text.h"
+#include "wire/base/err.h"
 #include "wire/base/mem.h"
 #include "wire/base/utf8.h"
 
@@ -133,6 +135,32 @@ long_text_keeps_its_ends(void **state)
 	ends_are("abcdefghij", 10, 0, "\n... 10 bytes left out ...\n");
 }
 
+static void
+numbers(void **state)
+{
+	static const char *const no[] = {"",   " 5",  "5 ",  "+5",
+	                                 "-5", "0x5", "5.0", "5e1",
+	                                 "a",  "201", "1",   "99999999999999999999"};
+	uint64_t n = 7;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		assert_int_equal(gw_text_number(no[i], 2, 200, &n, &err), -EINVAL);
+		assert_string_equal(err.text, "expected a number from 2 to 200");
+	}
+	assert_int_equal(n, 7);
+	assert_int_equal(gw_text_number("2", 2, 200, &n, &err), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(gw_text_number("0200", 2, 200, &n, &err), 0);
+	assert_int_equal(n, 200);
+	assert_int_equal(gw_text_number("18446744073709551615", 0, UINT64_MAX, &n, &err), 0);
+	assert_true(n == UINT64_MAX);
+	assert_int_equal(gw_text_number("18446744073709551616", 1, UINT64_MAX, &n, &err),
+	                 -EINVAL);
+	assert_string_equal(err.text, "expected a number from 1 on");
+}
+
 int
 main(void)
 {
@@ -140,6 +168,7 @@ main(void)
 	    cmocka_unit_test(lines_become_text),
 	    cmocka_unit_test(lines_are_joined_as_they_are),
 	    cmocka_unit_test(terminal_sequences_go),
+	    cmocka_unit_test(numbers),
 	    cmocka_unit_test(long_text_keeps_its_ends),
 	    cmocka_unit_test(characters_stay_whole_behind_every_start_of_a_sequence),
 	};
