@@ -474,14 +474,6 @@ gw_ctx_kernel(const struct gw_ctx *c)
 }
 
 struct gw_exec *
-gw_ctx_running(const struct gw_ctx *c)
-{
-	struct gw_exec *ex = first(c);
-
-	return ex != NULL && ex->state != GW_EXEC_QUEUED ? ex : NULL;
-}
-
-struct gw_exec *
 gw_ctx_first(const struct gw_ctx *c)
 {
 	return first(c);

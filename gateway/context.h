@@ -127,9 +127,8 @@ struct gw_sandbox *gw_ctx_sandbox(const struct gw_ctx *c);
 const char *gw_ctx_state(const struct gw_ctx *c);
 /* True if a kernel runs or starts. */
 bool gw_ctx_is_active(const struct gw_ctx *c);
-/* The execution that its kernel works on, or NULL; borrowed. */
-struct gw_exec *gw_ctx_running(const struct gw_ctx *c);
-/* The same, or where its kernel is not ready yet the one that comes first then. */
+/* The execution that its kernel works on, or where that is not ready yet the one that comes first
+ * then, or NULL; borrowed. */
 struct gw_exec *gw_ctx_first(const struct gw_ctx *c);
 /* Its kernel if it answers, or NULL; borrowed. */
 struct km_kernel *gw_ctx_kernel(const struct gw_ctx *c);

@@ -21,6 +21,9 @@ char *gw_text_joined(const json_t *lines);
  * out. */
 json_t *gw_text_ends(struct wire_slice text, size_t max);
 
+/* A request has no more values in its JSON, with all its variables (wire/json.h). */
+#define GW_TEXT_VALUES_MAX 65536U
+
 /* Read text as a number: decimal digits, nothing else.  Returns 0, or -EINVAL with err saying
  * "expected a number from min to max" (or "from min on", where max is as large as can be). */
 int gw_text_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret,

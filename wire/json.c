@@ -461,6 +461,34 @@ wire_json_parse(const char *text, size_t len)
 	return v;
 }
 
+/* Where the string that begins at text[i] ends, behind its quote. */
+static size_t
+pass_string(const char *text, size_t len, size_t i)
+{
+	while (i < len && text[i] != '"') {
+		i += wire_json_span(text + i, len - i);
+		if (i < len && text[i] != '"')
+			i += text[i] == '\\' ? 2 : 1;
+	}
+	return i + 1;
+}
+
+bool
+wire_json_is_few(const char *text, size_t len, size_t max)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < len && n <= max;) {
+		char c = text[i++];
+
+		if (c == '"')
+			i = pass_string(text, len, i);
+		else /* before each value but the first there is one of these */
+			n += c == ',' || c == '[' || c == '{';
+	}
+	return n <= max;
+}
+
 int
 wire_json_pick(const char *text, size_t len, const struct wire_json_pick *picks, size_t n)
 {

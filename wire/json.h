@@ -7,12 +7,18 @@
 #define WIRE_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Parse text[0..len) into an owned value, or NULL if no reading makes sense of it.
  * Bytes that are not UTF-8 and lone surrogates become U+FFFD, NaN and infinities become
  * null, integers past 64 bits become reals (null past the range of a double). */
 json_t *wire_json_parse(const char *text, size_t len);
+
+/* True if text[0..len), where it is JSON, is of at most max values, those within others included.
+ * A value takes up to a hundred bytes of memory and two of text: look before what strangers sent
+ * is parsed.  Of what is no JSON nothing is said. */
+bool wire_json_is_few(const char *text, size_t len, size_t max);
 
 /* A member of an object whose value is wanted where it is a string: NUL-terminated in ret, which
  * has room for size bytes; cut there, between characters, or at a NUL of its own. */

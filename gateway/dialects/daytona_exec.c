@@ -80,7 +80,9 @@ no_context(const char *id, struct err *err)
 int
 gw_daytona_parse(const char *msg, size_t len, struct gw_daytona_request *ret, struct err *err)
 {
-	json_t *root = wire_json_parse(msg, len); /* repairs lone surrogates, as Daytona does */
+	/* Repairs lone surrogates, as Daytona does. */
+	json_t *root =
+	    wire_json_is_few(msg, len, GW_TEXT_VALUES_MAX) ? wire_json_parse(msg, len) : NULL;
 	const json_t *code = json_object_get(root, "code");
 	const json_t *context = json_object_get(root, "contextId");
 	const json_t *envs = json_object_get(root, "envs");

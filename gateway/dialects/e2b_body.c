@@ -7,6 +7,7 @@
 
 #include "gateway/dialects/e2b.h"
 #include "gateway/sandbox.h"
+#include "gateway/text.h"
 #include "wire/base/err.h"
 #include "wire/base/utf8.h"
 #include "wire/json.h"
@@ -75,6 +76,10 @@ begin(struct reader *r, const char *body, size_t len)
 	*r = (struct reader){.detail = json_array(), .echo = len <= ECHO_MAX};
 	if (len == 0) {
 		fault(r, "missing", NULL, NULL, "Field required", NULL);
+		return;
+	}
+	if (!wire_json_is_few(body, len, GW_TEXT_VALUES_MAX)) {
+		fault(r, "too_long", NULL, NULL, "The body has more than 65536 values", NULL);
 		return;
 	}
 	r->root = wire_json_parse(body, len);

@@ -71,6 +71,7 @@ on_event(struct gw_sink *sink, const struct gw_event *ev)
 {
 	struct stream *st = list_entry(sink, struct stream, sink);
 	char now[32];
+	int rc;
 
 	if (ev->kind == GW_EV_DONE && ev->how == GW_DONE_ABORTED &&
 	    gw_sandbox_find(st->core, st->sandbox) == NULL) {
@@ -79,12 +80,15 @@ on_event(struct gw_sink *sink, const struct gw_event *ev)
 		return 0;
 	}
 	gw_core_time(0, now);
-	gw_e2b_line_event(&st->line, ev, now);
+	rc = gw_e2b_line_event(&st->line, ev, now);
 	st->last_ms = loop_now_ms(st->core->lp);
 	send_lines(st);
 	if (ev->kind != GW_EV_DONE)
 		return st->full ? -EAGAIN : 0;
-	gw_http_stream_end(st->x);
+	if (rc == 0)
+		gw_http_stream_end(st->x);
+	else
+		gw_http_stream_cut(st->x);
 	stream_free(st);
 	return 0;
 }

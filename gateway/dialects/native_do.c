@@ -191,7 +191,7 @@ interrupt(struct gw_core *core, const struct gw_native_request *rq, json_t **ret
 	} else {
 		rc = gw_native_context(core, rq, &c, err);
 		if (rc == 0)
-			ex = gw_ctx_running(c);
+			ex = gw_ctx_first(c);
 	}
 	if (rc != 0)
 		return rc;

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "gateway/sandbox.h"
+#include "gateway/text.h"
 #include "wire/base/err.h"
 #include "wire/base/log.h"
+#include "wire/json.h"
 
 #define IN(op)   (1U << GW_NATIVE_##op)
 #define MAX_INT  (INT64_C(1) << 53) /* exact in every JSON implementation */
@@ -267,6 +269,8 @@ load(const char *text, size_t len, struct gw_native_request *ret, struct err *er
 	json_error_t why;
 
 	*ret = (struct gw_native_request){.op = GW_NATIVE_OP_N};
+	if (!wire_json_is_few(text, len, GW_TEXT_VALUES_MAX))
+		return err_set(err, -EINVAL, "has more than %u values", GW_TEXT_VALUES_MAX);
 	ret->root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
 	if (ret->root == NULL)
 		return err_set(err, -EINVAL, "not JSON: %s (line %d, column %d)", why.text,

@@ -16,6 +16,7 @@
 #include "gateway/sandbox.h"
 #include "gateway/sink.h"
 #include "gateway/status.h"
+#include "gateway/text.h"
 #include "wire/base/buf.h"
 #include "wire/base/err.h"
 #include "wire/base/mem.h"
@@ -272,10 +273,16 @@ run(struct gw_core *core, struct gw_http *x, const json_t *body)
 void
 gw_osb_code(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
-	json_t *o = wire_json_parse(body, len); /* code may hold NULs, and be long */
+	bool few = wire_json_is_few(body, len, GW_TEXT_VALUES_MAX);
+	/* Code may hold NULs, and be long. */
+	json_t *o = few ? wire_json_parse(body, len) : NULL;
 
 	if (json_is_object(o))
 		run(core, x, o);
+	else if (!few)
+		gw_osb_fail(x, 413, GW_OSB_BAD_BODY,
+		            "error parsing request: the body has more than %u values",
+		            GW_TEXT_VALUES_MAX);
 	else
 		gw_osb_fail(x, 400, GW_OSB_BAD_BODY,
 		            "error parsing request: the body is not a JSON object");

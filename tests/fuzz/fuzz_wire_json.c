@@ -57,6 +57,21 @@ check_picked(const uint8_t *data, size_t size, const json_t *v)
 	}
 }
 
+/* How many values v is of. */
+static size_t
+count(json_t *v)
+{
+	const char *key;
+	json_t *one;
+	size_t i, n = 1;
+
+	json_array_foreach (v, i, one)
+		n += count(one);
+	json_object_foreach (v, key, one)
+		n += count(one);
+	return n;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -67,6 +82,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	       (ours != NULL && json_equal(ours, theirs)));
 	check_picked(data, size, ours);
 	if (ours != NULL) {
+		assert(!wire_json_is_few((const char *)data, size, count(ours) - 1));
 		check_written(ours, WIRE_JSON_PLAIN);
 		check_written(ours, WIRE_JSON_ASCII);
 		check_written(ours, WIRE_JSON_LINES);

@@ -29,6 +29,22 @@ def test_max_contexts(make_gateway: Callable[..., Gateway]) -> None:
         assert daytona(gateway, {"code": "print(1)"}, path)[1] == 1000
 
 
+def test_values_of_a_request(gateway: Gateway) -> None:
+    """Small ones take fifty times their text in memory, so they are counted before they are made."""
+    body = {"code": "1", "more": [0] * 70_000}
+    for path, wanted in (
+        ("/v1/executions", 400),
+        ("/execute", 422),
+        ("/contexts", 422),
+        ("/sandboxes/default/proxy/44772/code", 413),
+    ):
+        status, _, said = gateway.http("POST", path, body)
+        assert status == wanted and b"more than 65536 values" in said, (path, status, said[:200])
+    assert daytona(gateway, body)[1:] == (1002, "invalid JSON payload")
+    said = wait_run(gateway, "len('" + ",[{" * 70_000 + "')")
+    assert said["results"][0]["bundle"]["text/plain"] == "210000"
+
+
 def test_max_queue(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway("--max_queue=2")
     with Native(gateway) as native:

@@ -283,3 +283,17 @@ def test_matrix_sigterm(
     assert s.owner.closing() == (1001, "the gateway stops")
     assert gateway.process.wait(DEADLINE_S) == 0
     gateway.stop()
+
+
+def test_interrupt_of_a_context_that_starts(shared: Gateway, slow: Path) -> None:
+    """By the context's id too, what waits for its kernel does not run."""
+    slow.unlink(missing_ok=True)
+    with Native(shared) as native:
+        execution = native.start("print on", language="fake-slow")
+        context = shared.json("GET", f"/v1/executions/{execution}")[1]["context"]
+        assert native.ask("interrupt", context=context)["execution"] == execution
+        said = native.rest_of(execution)
+        assert (said.how, said.text()) == ("aborted", "")
+        slow.touch()
+        assert native.run("print next", context=context).text() == "next\n"
+        assert native.ask("delete_context", context=context)["ok"]

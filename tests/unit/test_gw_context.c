@@ -32,7 +32,7 @@ runs_are_one_at_a_time_in_order(void **state)
 		assert_int_equal(k->executes_n, i + 1);
 		assert_string_equal(json_string_value(json_object_get(k->content, "code")),
 		                    codes[i]);
-		assert_ptr_equal(gw_ctx_running(r->ctx), ex[i]);
+		assert_ptr_equal(gw_ctx_first(r->ctx), ex[i]);
 		assert_int_equal(gw_exec_position(ex[2]), 2 - i);
 		assert_int_equal(gw_metric[GW_M_EXECUTIONS_QUEUED], 2 - i);
 		assert_int_equal(gw_metric[GW_M_EXECUTIONS_RUNNING], 1);
@@ -274,7 +274,7 @@ a_restart_is_a_fresh_kernel_under_the_same_id(void **state)
 	assert_string_equal(tape_text(t), "1 accepted 0|2 done aborted: context restarted");
 	paper_die(old, "signal 9");
 	rig_settle(r);
-	assert_int_equal(gw_ctx_running(r->ctx)->state, GW_EXEC_RUNNING);
+	assert_int_equal(gw_ctx_first(r->ctx)->state, GW_EXEC_RUNNING);
 	paper_finish(paper_newest(), "ok");
 	rig_settle(r);
 	assert_int_equal(next->how, GW_DONE_OK);

@@ -367,14 +367,14 @@ it_ends(void (*how)(struct rig *r), const char *sent, int code, const char *reas
 static void
 by_timeout(struct rig *r)
 {
-	gw_exec_stop(gw_ctx_running(r->ctx), GW_DONE_TIMEOUT, 0);
+	gw_exec_stop(gw_ctx_first(r->ctx), GW_DONE_TIMEOUT, 0);
 	paper_finish(paper_newest(), "error");
 }
 
 static void
 by_interrupt(struct rig *r)
 {
-	gw_exec_stop(gw_ctx_running(r->ctx), GW_DONE_INTERRUPTED, 0);
+	gw_exec_stop(gw_ctx_first(r->ctx), GW_DONE_INTERRUPTED, 0);
 	paper_finish(paper_newest(), "ok");
 }
 

@@ -50,7 +50,7 @@ a_run_from_accepted_to_done(void **state)
 	assert_int_equal(json_object_size(json_object_get(k->metadata, "kernelbridge")), 1);
 	assert_string_equal(rig_meta(k, "stdin"), "deny");
 	assert_ptr_equal(gw_exec_find(r->core, gw_exec_id(ex)), ex);
-	assert_ptr_equal(gw_ctx_running(r->ctx), ex);
+	assert_ptr_equal(gw_ctx_first(r->ctx), ex);
 	paper_input(k, 7);
 	paper_print(k, "hi\n");
 	paper_say(k, "execute_result",
@@ -65,7 +65,7 @@ a_run_from_accepted_to_done(void **state)
 	rig_settle(r);
 	assert_string_equal(tape_text(t), "1 accepted 0|2 started 7|3 stdout hi\n|"
 	                                  "4 result {\"text/plain\":\"1\"}|5 done ok");
-	assert_null(gw_ctx_running(r->ctx));
+	assert_null(gw_ctx_first(r->ctx));
 	assert_ptr_equal(gw_exec_find(r->core, gw_exec_id(ex)), ex); /* kept */
 	tape_free(t);
 	rig_free(r);

@@ -176,7 +176,7 @@ what_is_wrong_is_named(void **state)
 }
 
 static void
-nesting_has_an_end(void **state)
+nesting_and_number_have_an_end(void **state)
 {
 	struct gw_native_request rq;
 	struct err err;
@@ -184,10 +184,15 @@ nesting_has_an_end(void **state)
 
 	(void)state;
 	buf_init(&b, 1 << 20);
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 3000; i++)
 		assert_int_equal(buf_append(&b, "[", 1), 0);
 	assert_int_equal(gw_native_request_parse(b.data, b.len, &rq, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "depth"));
+	gw_native_request_fini(&rq);
+	for (int i = 0; i < 65536; i++)
+		assert_int_equal(buf_append(&b, ",", 1), 0);
+	assert_int_equal(gw_native_request_parse(b.data, b.len, &rq, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "more than 65536 values"));
 	gw_native_request_fini(&rq);
 	buf_fini(&b);
 }
@@ -234,8 +239,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(execute_with_every_key),      cmocka_unit_test(every_op_is_known),
-	    cmocka_unit_test(what_is_wrong_is_named),      cmocka_unit_test(nesting_has_an_end),
+	    cmocka_unit_test(execute_with_every_key),
+	    cmocka_unit_test(every_op_is_known),
+	    cmocka_unit_test(what_is_wrong_is_named),
+	    cmocka_unit_test(nesting_and_number_have_an_end),
 	    cmocka_unit_test(bodies_have_no_id_and_no_op),
 	};
 

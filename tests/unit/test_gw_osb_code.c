@@ -140,7 +140,7 @@ a_run(void **state)
 	paper_say(k, "clear_output", json_pack("{s:b}", "wait", 0), NULL);
 	paper_say(k, "update_display_data", bundle("two"), NULL);
 	paper_say(k, "stream", json_pack("{s:s, s:s}", "name", "stderr", "text", "oh"), NULL);
-	gw_exec_append(gw_ctx_running(r->ctx), &cut);
+	gw_exec_append(gw_ctx_first(r->ctx), &cut);
 	paper_say(k, "execute_result", bundle("three"), NULL);
 	rig_settle(r);
 	assert_false(x.ended);

@@ -192,6 +192,32 @@ big_strings_are_whole(void **state)
 	free(text);
 }
 
+static void
+values_are_counted(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n; /* at most so many */
+	} counts[] = {
+	    {"1", 1},
+	    {"[1,2,3]", 4},
+	    {"{\"a\":1,\"b\":{\"c\":[2]}}", 5},
+	    {"\",,,[[[{{{\"", 1},
+	    {"[\"a\\\",\",\",\"]", 3},
+	    {"[\"\\\\\",\"[\"]", 3},
+	    {"\"no end, [", 1},
+	    {"\"no end\\", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		size_t len = strlen(counts[i].text);
+
+		assert_true(wire_json_is_few(counts[i].text, len, counts[i].n));
+		assert_false(wire_json_is_few(counts[i].text, len, counts[i].n - 1));
+	}
+}
+
 /* Strings are found without values where there would be an object, and as they would be. */
 static void
 members_are_picked(void **state)
@@ -238,6 +264,7 @@ main(void)
 	    cmocka_unit_test(integer_of_400_digits_is_null),
 	    cmocka_unit_test(nesting_has_a_limit),
 	    cmocka_unit_test(spans),
+	    cmocka_unit_test(values_are_counted),
 	    cmocka_unit_test(members_are_picked),
 	    cmocka_unit_test(big_strings_are_whole),
 	};
