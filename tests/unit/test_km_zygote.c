@@ -145,8 +145,9 @@ first_is_spawned_others_wait(void **state)
 	assert_int_equal(km_launch_zygote_count(r->launcher), 1);
 	assert_true(zr_pid(&j[0]) > 0);
 	assert_string_equal(zr_by(&j[0]), "local");
-	for (int i = 1; i < 3; i++) {
+	for (int i = 1; i < 3; i++)
 		assert_int_equal(zr_pid(&j[i]), 0);
+	for (int i = 1; i < 3; i++) {
 		zr_wait_pid(&j[i]);
 		assert_string_equal(zr_by(&j[i]), "zygote");
 	}
