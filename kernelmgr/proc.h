@@ -15,8 +15,9 @@ void km_proc_children(km_proc_fn *fn, void *arg);
 bool km_proc_stat(pid_t pid, pid_t *ret_parent, pid_t *ret_session);
 
 /* What pid's environment had for name when its program was started.  Returns 0 with *ret owned by
- * the caller, -ENOENT (not set, or no such process), or -EAGAIN: it has no environment, perhaps
- * because it is between two programs (execve(2)). */
+ * the caller, -ENOENT (not set, no such process, or one whose environment may not be read: another
+ * user's, or not dumpable, as prctl(2) says), or -EAGAIN: it has no environment, perhaps because it
+ * is between two programs (execve(2)). */
 int km_proc_var(pid_t pid, const char *name, char **ret);
 
 /* Bytes of memory that pid has resident, shared ones too; 0 when it is gone. */
