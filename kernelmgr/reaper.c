@@ -1,4 +1,5 @@
-/* kernelmgr/reaper.c - see kernelmgr/reaper.h; watches and crews are made in reaper_watch.c.
+/* kernelmgr/reaper.c - see kernelmgr/reaper.h; whose a child is, reaper_child.c finds out; watches
+ * and crews are made in reaper_watch.c.
  *
  * A pid is safe to use as long as its process is not reaped: so a process that ended is
  * first only looked at (WNOWAIT), its group and session are killed, the orphans are looked
@@ -24,150 +25,8 @@
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
-#define ID_VAR        "KERNELBRIDGE_KERNEL_ID"
-#define UNSURE_MAX_MS 1280
-
-struct km_watch *
-km_reaper_find_pid(const struct list *l, pid_t pid)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, l) {
-		struct km_watch *w = list_entry(it, struct km_watch, node);
-
-		if (w->pid == pid)
-			return w;
-	}
-	return NULL;
-}
-
-static bool
-has_id(const struct list *l, const char *kernel_id)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, l) {
-		struct km_watch *w = list_entry(it, struct km_watch, node);
-
-		if (w->kernel_id != NULL && strcmp(w->kernel_id, kernel_id) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
-is_running_id(const struct km_reaper *r, const char *kernel_id)
-{
-	return has_id(&r->running, kernel_id) || has_id(&r->expected, kernel_id);
-}
-
-/* --- whose a child is --------------------------------------------------------------------- */
-
-struct member *
-km_reaper_find_member(const struct km_reaper *r, pid_t pid)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, &r->members) {
-		struct member *m = list_entry(it, struct member, node);
-
-		if (m->pid == pid)
-			return m;
-	}
-	return NULL;
-}
-
-/* A session's number stays its own while a process that is not reaped is in it. */
-static struct km_crew *
-crew_of_session(const struct km_reaper *r, pid_t session)
-{
-	const struct km_watch *w = km_reaper_find_pid(&r->running, session);
-	struct list *it, *tmp;
-
-	if (w == NULL)
-		w = km_reaper_find_pid(&r->ended, session);
-	if (w != NULL)
-		return w->crew;
-	list_each (it, tmp, &r->members) {
-		const struct member *m = list_entry(it, struct member, node);
-
-		if (m->session == session)
-			return m->crew;
-	}
-	return NULL;
-}
-
-static struct km_crew *
-crew_of_id(const struct km_reaper *r, const char *id)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, &r->crews) {
-		struct km_crew *c = list_entry(it, struct km_crew, node);
-
-		if (strcmp(c->id, id) == 0)
-			return c;
-	}
-	return NULL;
-}
-
-/* Whose child pid is by its environment: *ret is a crew, or NULL.  Returns true if it is what a
- * kernel that has ended left behind. */
-static bool
-look_at_id(struct km_reaper *r, pid_t pid, struct km_crew **ret)
-{
-	char *id = NULL;
-	bool left;
-
-	*ret = NULL;
-	if (km_proc_var(pid, ID_VAR, &id) == -EAGAIN)
-		r->unsure = true;
-	if (id != NULL)
-		*ret = crew_of_id(r, id);
-	left = id != NULL && *ret == NULL && !is_running_id(r, id);
-	mem_free(id);
-	return left;
-}
-
-static void
-member_new(struct km_crew *c, pid_t pid, pid_t session)
-{
-	struct member *m = mem_new(sizeof(*m));
-
-	*m = (struct member){.pid = pid, .session = session, .crew = c};
-	list_add_before(&c->r->members, &m->node);
-}
-
-/* Kill child pid if it is what a kernel or a crew that has ended left behind; note it if a crew's
- * that has not. */
-static void
-check_child(void *arg, pid_t pid)
-{
-	struct km_reaper *r = arg;
-	struct member *m = km_reaper_find_member(r, pid);
-	struct km_crew *c;
-	pid_t parent, session;
-	bool left = false;
-
-	if (km_reaper_find_pid(&r->running, pid) !=
-	    NULL) /* most are kernels: no file for them */
-		return;
-	if (!km_proc_stat(pid, &parent, &session) || km_reaper_find_pid(&r->ended, pid) != NULL)
-		return;
-	c = m != NULL ? m->crew : crew_of_session(r, session);
-	if (c == NULL)
-		left = km_reaper_find_pid(&r->ended, session) != NULL || look_at_id(r, pid, &c);
-	if (m != NULL)
-		m->session = session;
-	else if (c != NULL)
-		member_new(c, pid, session);
-	/* ours until reaped, and only this file reaps */
-	if ((left || (c != NULL && c->ending)) && kill(pid, SIGKILL) == 0)
-		r->orphans++;
-}
-
 /* Move the watched processes that are zombies to ended; what is left of their groups is
- * killed, unless it is a crew's. */
+ * killed, unless it is a crew's, and the orphans that are known. */
 static void
 look(struct km_reaper *r)
 {
@@ -184,17 +43,8 @@ look(struct km_reaper *r)
 		if (!w->gone && (w->crew == NULL || w->crew->ending))
 			(void)killpg(w->pid, SIGKILL);
 		list_del(&w->node);
-		list_add_before(&r->ended, &w->node);
+		km_reaper_end_watch(w);
 	}
-}
-
-static void
-forget_member(struct member *m)
-{
-	if (m == NULL)
-		return;
-	list_del(&m->node);
-	mem_free(m);
 }
 
 /* An expected child may end before its pid is known. */
@@ -220,9 +70,9 @@ reap_others(struct km_reaper *r)
 
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0 || si.si_pid == 0)
 			return true;
-		if (km_reaper_find_pid(&r->running, si.si_pid) != NULL)
+		if (km_reaper_find_watch(r, si.si_pid) != NULL)
 			return false;
-		forget_member(km_reaper_find_member(r, si.si_pid));
+		km_reaper_forget_child(r, km_reaper_find_child(r, si.si_pid));
 		reap_stranger(r, si.si_pid);
 	}
 }
@@ -240,6 +90,9 @@ tell(struct km_reaper *r)
 		if (!w->gone)
 			(void)waitpid(w->pid, &status, WNOHANG);
 		list_del(&w->node);
+		table_del(&r->watch_pids, &w->by_pid);
+		if (w->crew != NULL)
+			w->crew->n--;
 		w->pid = 0;
 		w->crew = NULL;
 		if (fn != NULL) {
@@ -251,28 +104,6 @@ tell(struct km_reaper *r)
 	}
 }
 
-static bool
-has_crew(const struct list *watches, const struct km_crew *c)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, watches)
-		if (list_entry(it, struct km_watch, node)->crew == c)
-			return true;
-	return false;
-}
-
-static bool
-is_left_of(const struct km_crew *c)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, &c->r->members)
-		if (list_entry(it, struct member, node)->crew == c)
-			return true;
-	return has_crew(&c->r->running, c) || has_crew(&c->r->ended, c);
-}
-
 static void
 bury(struct km_crew *c)
 {
@@ -280,53 +111,77 @@ bury(struct km_crew *c)
 	void *arg = c->arg;
 
 	list_del(&c->node);
+	table_del(&c->r->crew_ids, &c->by_id);
 	mem_free(c->id);
 	mem_free(c);
 	if (gone != NULL)
 		gone(arg);
 }
 
+/* True if nothing of c is left, as far as can be told: what it left may be between two programs. */
+static bool
+is_over(const struct km_crew *c)
+{
+	const struct km_reaper *r = c->r;
+
+	return c->n == 0 &&
+	       (r->unsure_n == 0 || loop_now_ms(r->lp) >= c->end_ms + UNSURE_ALL_MS);
+}
+
 /* The crews that have ended and of which nothing is left; gone may make or free others. */
 static void
 bury_crews(struct km_reaper *r)
 {
-	struct list *it = r->crews.next;
+	struct list *it = r->ending.next;
 
-	while (it != &r->crews && r->later == NULL) {
+	while (it != &r->ending) {
 		struct km_crew *c = list_entry(it, struct km_crew, node);
-		bool over = c->ending && !is_left_of(c);
 
-		it = it->next; /* freeing another crew only marks it */
-		if (over)
+		it = it->next; /* others are added at the end only */
+		if (is_over(c))
 			bury(c);
 	}
 }
 
 static void on_later(void *arg);
 
+/* Wait for the earliest look that is due. */
 static void
-pass(struct km_reaper *r)
+set_later(struct km_reaper *r)
 {
+	uint64_t now_ms = loop_now_ms(r->lp), due_ms = UINT64_MAX;
+
+	for (unsigned n = 0; n < UNSURE_LOOKS; n++) {
+		const struct child *c = list_entry(r->unsure[n].next, struct child, unsure);
+
+		if (!list_empty(&r->unsure[n]) && c->look_ms < due_ms)
+			due_ms = c->look_ms;
+	}
+	if (r->vain_n > 0 && r->vain_ms < due_ms)
+		due_ms = r->vain_ms;
+	if (r->later != NULL && r->later_ms == due_ms)
+		return;
+	loop_timer_free(r->later);
+	r->later = NULL;
+	r->later_ms = due_ms;
+	if (due_ms != UINT64_MAX)
+		r->later =
+		    loop_timer_new(r->lp, due_ms > now_ms ? due_ms - now_ms : 0, on_later, r);
+}
+
+static void
+on_pass(void *arg)
+{
+	struct km_reaper *r = arg;
+
 	look(r);
-	r->orphans = 0;
-	r->unsure = false;
-	km_proc_children(check_child, r);
-	if (r->vain_n > 0) {
-		r->vain_n--;
-		r->unsure = true;
-	}
-	if (!r->unsure) {
-		loop_timer_free(r->later);
-		r->later = NULL;
-	} else if (r->later == NULL && r->later_ms <= UNSURE_MAX_MS) {
-		r->later = loop_timer_new(r->lp, r->later_ms, on_later, r);
-		r->later_ms *= 2;
-	}
+	km_proc_children(km_reaper_check_child, r);
 	tell(r);
 	if (!reap_others(r))
 		loop_task_post(&r->again);
 	else
 		bury_crews(r);
+	set_later(r);
 }
 
 static void
@@ -336,16 +191,15 @@ on_later(void *arg)
 
 	loop_timer_free(r->later);
 	r->later = NULL;
-	pass(r);
-}
-
-static void
-on_again(void *arg)
-{
-	struct km_reaper *r = arg;
-
-	r->later_ms = UNSURE_MIN_MS;
-	pass(r);
+	km_reaper_look_again(r);
+	if (r->vain_n > 0 && loop_now_ms(r->lp) >= r->vain_ms) {
+		r->vain_n--;
+		r->vain_ms += UNSURE_MS(VAIN_LOOKS - r->vain_n);
+		on_pass(r);
+		return;
+	}
+	bury_crews(r);
+	set_later(r);
 }
 
 /* One pass a turn: hundreds of signals may come in one, and each pass looks at every child. */
@@ -365,11 +219,14 @@ km_reaper_new(struct loop *lp)
 	list_init(&r->expected);
 	list_init(&r->running);
 	list_init(&r->ended);
-	list_init(&r->members);
+	list_init(&r->strays);
 	list_init(&r->crews);
+	list_init(&r->ending);
+	for (unsigned n = 0; n < UNSURE_LOOKS; n++)
+		list_init(&r->unsure[n]);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L); /* fails on no kernel since 3.4 */
 	r->lp = lp;
-	loop_task_init(&r->again, lp, on_again, r);
+	loop_task_init(&r->again, lp, on_pass, r);
 	r->sigchld = loop_signal_new(lp, SIGCHLD, on_sigchld, r);
 	return r;
 }
@@ -383,6 +240,7 @@ forget_all(struct list *l)
 		struct km_watch *w = list_entry(it, struct km_watch, node);
 
 		assert(w->fn == NULL);
+		km_reaper_forget_children(w->r, &w->children);
 		list_del(&w->node);
 		mem_free(w->kernel_id);
 		mem_free(w);
@@ -395,16 +253,21 @@ km_reaper_free(struct km_reaper *r)
 	if (r == NULL)
 		return;
 	assert(list_empty(&r->expected));
+	table_fini(&r->watch_pids);
+	table_fini(&r->watch_ids);
 	forget_all(&r->running);
 	forget_all(&r->ended);
-	while (!list_empty(&r->members))
-		forget_member(list_entry(r->members.next, struct member, node));
-	while (!list_empty(&r->crews)) {
-		struct km_crew *c = list_entry(r->crews.next, struct km_crew, node);
+	km_reaper_forget_children(r, &r->strays);
+	assert(list_empty(&r->crews));
+	while (!list_empty(&r->ending)) {
+		struct km_crew *c = list_entry(r->ending.next, struct km_crew, node);
 
-		assert(c->ending);
+		km_reaper_forget_children(r, &c->children);
 		bury(c);
 	}
+	table_fini(&r->child_pids);
+	table_fini(&r->sessions);
+	table_fini(&r->crew_ids);
 	loop_task_cancel(&r->again);
 	loop_timer_free(r->later);
 	loop_signal_free(r->sigchld);

@@ -1,9 +1,16 @@
-/* kernelmgr/reaper.h - every child of the gateway is waited for, and none outlives its kernel.
+/* kernelmgr/reaper.h - every child of the gateway is waited for, and what can be told to be a
+ * kernel's does not outlive it.
  *
  * The gateway makes itself a child subreaper (prctl(2)), so what a kernel's code put in the
  * background, even by setsid or a double fork, becomes the gateway's child when its parent
- * ends.  A child that is no watched process, and whose environment names a
- * KERNELBRIDGE_KERNEL_ID that no watched process and no crew has, is killed.
+ * ends.  A child that is no watched process is looked at when it is first seen.  It is a
+ * kernel's or a crew's if its environment names that one's id as KERNELBRIDGE_KERNEL_ID, or
+ * else if its session is led by, or has in it, a process that is known to be; and stays so
+ * whatever it becomes.  What is a kernel's is killed when the kernel's process has ended, and
+ * what names an id that no watched process and no crew has, at once.
+ *
+ * Nobody's, and left alone: a child in a session of which no process is known, that by then
+ * has no environment (for some seconds), or one without the id, or one that may not be read.
  */
 #ifndef KM_REAPER_H
 #define KM_REAPER_H
@@ -40,8 +47,8 @@ bool km_watch_set_pid(struct km_watch *w, pid_t pid);
  * in vain is killed when it comes.  NULL is fine. */
 void km_watch_free(struct km_watch *w);
 
-/* What is not reaped yet, watched, expected, forgotten, orphaned or known to be a crew's, and crews
- * that end: 0 when nothing is left. */
+/* What is not reaped yet, watched, expected, forgotten, killed or known to be a crew's, crews that
+ * end, and whether something may be left of what ended a moment ago: 0 when nothing is left. */
 unsigned km_reaper_pending(const struct km_reaper *r);
 
 /* --- crews ----------------------------------------------------------------------------------
@@ -55,8 +62,9 @@ typedef void km_crew_gone_fn(void *arg);
 /* id is copied, and never used for another.  Never returns NULL. */
 struct km_crew *km_crew_new(struct km_reaper *r, const char *id);
 /* Kill what runs of it and what it left, and call gone(arg) once, later, when the last of it is
- * reaped (in km_reaper_free() at the latest); gone may be NULL.  The crew is not to be used any
- * more.  NULL is fine: no call. */
+ * reaped (in km_reaper_free() at the latest); gone may be NULL.  Children of which it is not known
+ * yet whose they are delay that, for some seconds at most.  The crew is not to be used any more.
+ * NULL is fine: no call. */
 void km_crew_free(struct km_crew *c, km_crew_gone_fn *gone, void *arg);
 const char *km_crew_id(const struct km_crew *c);
 
