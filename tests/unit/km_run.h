@@ -30,6 +30,7 @@ struct run_state {
 	run_cond_fn *cond;
 	void *arg;
 	uint64_t start_ms;
+	bool met;
 };
 
 static inline void
@@ -39,13 +40,14 @@ run_look(void *p)
 
 	loop_timer_free(s->look);
 	s->look = NULL;
-	if (s->cond(s->arg) || loop_now_ms(s->lp) - s->start_ms > RUN_DEADLINE_MS)
+	s->met = s->cond(s->arg);
+	if (s->met || loop_now_ms(s->lp) - s->start_ms > RUN_DEADLINE_MS)
 		loop_stop(s->lp);
 	else
 		s->look = loop_timer_new(s->lp, RUN_LOOK_MS, run_look, s);
 }
 
-/* Run lp until cond(arg).  Returns what it was at the end. */
+/* Run lp until cond(arg).  Returns whether it came to that: the turn goes on after it. */
 static inline bool
 run_until(struct loop *lp, run_cond_fn *cond, void *arg)
 {
@@ -54,7 +56,7 @@ run_until(struct loop *lp, run_cond_fn *cond, void *arg)
 	s.look = loop_timer_new(lp, 0, run_look, &s);
 	loop_run(lp);
 	loop_timer_free(s.look);
-	return cond(arg);
+	return s.met;
 }
 
 static inline bool
