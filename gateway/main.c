@@ -440,9 +440,9 @@ main(int argc, char **argv)
 	int rc;
 
 	/* Of a gateway in whose kernel this one was started: our reaper would take what has it, and
-	 * is no kernel of ours, for left behind. */
-	(void)unsetenv(
-	    "KERNELBRIDGE_KERNEL_ID"); /* NOLINT(concurrency-mt-unsafe): no threads */
+	 * is no kernel of ours, for left behind.
+	 * NOLINTNEXTLINE(concurrency-mt-unsafe): no thread is there yet */
+	(void)unsetenv("KERNELBRIDGE_KERNEL_ID");
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* an upload that is too large for the system fails */
 	json_set_alloc_funcs(mem_raw, mem_free);
