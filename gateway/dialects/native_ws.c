@@ -50,6 +50,7 @@ struct wait {
 	struct session *s;
 	json_t *id;
 	struct gw_ctx *ctx; /* borrowed; for on_ready */
+	bool fresh;         /* ctx was made for it, and nobody else knows its id */
 	struct gw_ctx_wait ready;
 	struct gw_ask *ask; /* or NULL */
 };
@@ -322,6 +323,7 @@ await_ready(struct session *s, const struct gw_native_request *rq, struct err *e
 		return rc;
 	w = wait_new(s, rq->id);
 	w->ctx = c;
+	w->fresh = rq->op == GW_NATIVE_CREATE_CONTEXT;
 	gw_ctx_wait(c, &w->ready, on_ready, w);
 	return 0;
 }
@@ -434,9 +436,12 @@ on_closed(struct gw_core *core, struct gw_ws *c)
 		return;
 	while (!list_empty(&s->waits)) {
 		struct wait *w = list_entry(s->waits.next, struct wait, node);
+		struct gw_ctx *orphan = w->fresh ? w->ctx : NULL;
 
 		gw_ask_free(w->ask);
 		wait_free(w);
+		if (orphan != NULL)
+			gw_ctx_delete(orphan);
 	}
 	while (!list_empty(&s->runs))
 		run_free(list_entry(s->runs.next, struct run, node));

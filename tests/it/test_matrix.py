@@ -297,3 +297,15 @@ def test_interrupt_of_a_context_that_starts(shared: Gateway, slow: Path) -> None
         slow.touch()
         assert native.run("print next", context=context).text() == "next\n"
         assert native.ask("delete_context", context=context)["ok"]
+
+
+def test_a_context_goes_with_the_client_that_waits_for_it(shared: Gateway, slow: Path) -> None:
+    """Nobody was told its id, and no list has it."""
+    slow.unlink(missing_ok=True)
+    before = shared.gauge("contexts")
+    with Native(shared) as native:
+        native.post("create_context", language="fake-slow")
+        shared.wait_gauge("contexts", before + 1)
+        listed = native.ask("list_contexts")["contexts"]
+        assert not [c for c in listed if c["language"] == "fake-slow" and not c["default"]]
+    shared.wait_gauge("contexts", before)
