@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/base/mem.h"
 #include "wire/base/utf8.h"
 
 #define KEEP_MAX (1U << 28) /* more than any input can make */
@@ -322,4 +323,15 @@ bool
 gw_ws_authenticate(struct gw_ws *c, const char *token)
 {
 	return c->good_token != NULL && strcmp(c->good_token, token) == 0;
+}
+
+char *
+fake_long_body(const char *begin, size_t len, const char *end)
+{
+	char *s = mem_new(len + 1);
+
+	memset(s, 'x', len);
+	memcpy(s, begin, strlen(begin));
+	memcpy(s + len - strlen(end), end, strlen(end));
+	return s;
 }

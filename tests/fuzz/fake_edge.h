@@ -64,4 +64,7 @@ void fake_http_fini(struct gw_http *x);
 void fake_ws_init(struct gw_ws *c);
 void fake_ws_fini(struct gw_ws *c);
 
+/* A body of len bytes that begins and ends so, with as many x between; owned by the caller. */
+char *fake_long_body(const char *begin, size_t len, const char *end);
+
 #endif /* TESTS_FAKE_EDGE_H */

@@ -580,18 +580,6 @@ sandboxes_are_made_and_listed(void **state)
 	rig_free(r);
 }
 
-/* A body of len bytes: begin, letters, end; owned by the caller. */
-static char *
-long_body(const char *begin, size_t len, const char *end)
-{
-	char *s = mem_new(len + 1);
-
-	memset(s, 'x', len);
-	memcpy(s, begin, strlen(begin));
-	memcpy(s + len - strlen(end), end, strlen(end));
-	return s;
-}
-
 static void
 what_is_too_long(void **state)
 {
@@ -613,7 +601,7 @@ what_is_too_long(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char *body = long_body(cases[i].begin, cases[i].len, cases[i].end);
+		char *body = fake_long_body(cases[i].begin, cases[i].len, cases[i].end);
 		json_t *a = ask(r, route("POST", "/daytona/api/sandbox"), NULL, NULL, body,
 		                cases[i].status);
 
@@ -630,7 +618,7 @@ a_page_of_large_sandboxes(void **state)
 {
 	enum { N = 20 };
 	struct rig *r = rig_ready();
-	char *body = long_body("{\"env\": {\"a\": \"", 1 << 20, "\"}}");
+	char *body = fake_long_body("{\"env\": {\"a\": \"", 1 << 20, "\"}}");
 	struct fake_pair query[] = {{"cursor", "0"}, {NULL, NULL}};
 	const struct gw_route *list = route("GET", "/daytona/api/sandbox");
 	char cursor[24] = "0";

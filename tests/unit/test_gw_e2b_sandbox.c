@@ -286,18 +286,6 @@ a_sandbox_is_made(void **state)
 	rig_end(r);
 }
 
-/* A body of len bytes: begin, letters, end; owned by the caller. */
-static char *
-long_body(const char *begin, size_t len, const char *end)
-{
-	char *s = mem_new(len + 1);
-
-	memset(s, 'x', len);
-	memcpy(s, begin, strlen(begin));
-	memcpy(s + len - strlen(end), end, strlen(end));
-	return s;
-}
-
 static void
 what_is_too_long(void **state)
 {
@@ -320,7 +308,7 @@ what_is_too_long(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char *body = long_body(cases[i].begin, cases[i].len, cases[i].end);
+		char *body = fake_long_body(cases[i].begin, cases[i].len, cases[i].end);
 		struct gw_http x;
 		json_t *o;
 
