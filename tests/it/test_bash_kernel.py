@@ -114,17 +114,18 @@ def interrupted(bash: RawKernel, code: str) -> Outcome:
 
 
 # Says so when bash waits for it: a signal that meets bash between a fork and its wait ends the cell whatever the
-# child does about it, and `timeout` without a child, or `cat` before its exec, ends by itself, and bash goes on.
+# child does about it, and `timeout` without a child, `cat` before its exec, or a subshell that has not set itself up,
+# ends by itself, and bash goes on.
 READY = """until grep -q "^State:.S" /proc/$PPID/status; do :; done; echo ready"""
 READY_INSIDE = (
     f"timeout 1000 sh -c '{READY}; exec sleep 1000'",
     "f() { echo ready; sleep 1000; echo no; }; f | cat",
+    f"({READY.replace('PPID', '$')}; sleep 1000; echo no)",
 )
 READY_BEFORE = (
     "while :; do :; done",
     "sleep 1000",
     "while :; do sleep 1000; done",
-    "(sleep 1000; echo no)",
     "x=$(sleep 1000)",
     "sleep 1000 & wait",
     "while :; do /bin/true; done",

@@ -37,7 +37,7 @@ class Session:
     def __init__(self, leader: int):
         self._leader = leader
         self._struck = 0  # when, in ticks since boot
-        self._handled: set[int] = set()  # who handles SIGINT, and got that one
+        self._handled: set[int] = set()  # who handles SIGINT, and got that one, though it may end by now
 
     def signal(self, signum: int):
         """Signal bash's process group, and the session's other groups: `timeout` makes one."""
@@ -67,8 +67,12 @@ class Session:
         if not only_deaf:
             _kill(self._leader, signal.SIGINT)
         for process in members:
-            spared = process.pid == self._leader or process.ignores or process.handles
-            if not spared and (not only_deaf or process.started <= self._struck):
+            spared = process.ignores or process.handles or process.pid in self._handled
+            if (
+                process.pid != self._leader
+                and not spared
+                and (not only_deaf or process.started <= self._struck)
+            ):
                 _kill(process.pid, signal.SIGINT)
 
     def _may_handle(self, process: _Process) -> bool:
