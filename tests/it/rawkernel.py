@@ -114,6 +114,17 @@ class RawKernel:
     def run(self, code: str, ends: str = "", meta: dict[str, Any] | None = None, **content: Any) -> Outcome:
         return self.finish(self.send(code, meta, **content), ends)
 
+    def interrupted(self, code: str, at: str = "") -> Outcome:
+        """Run code, and interrupt it when stdout has `at`, or anything."""
+        asked: list[str] = []
+
+        def on_text(text: str) -> None:
+            if at in text and not asked:
+                asked.append(text)
+                self.manager.interrupt_kernel()
+
+        return self.finish(self.send(code), on_text=on_text)
+
     def close(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)

@@ -101,18 +101,6 @@ def test_much_output(bash: RawKernel) -> None:
     assert bash.run("printf %1000000s | tr ' ' x; echo .").stdout == "x" * 1_000_000 + ".\n"
 
 
-def interrupted(bash: RawKernel, code: str) -> Outcome:
-    """Run code that prints "ready", and interrupt it then."""
-    told = []
-
-    def on_text(text: str) -> None:
-        if "ready\n" in text and not told:
-            told.append(text)
-            bash.manager.interrupt_kernel()
-
-    return bash.finish(bash.send(code), on_text=on_text)
-
-
 # Says so when bash waits for it: a signal that meets bash between a fork and its wait ends the cell whatever the
 # child does about it, and `timeout` without a child, `cat` before its exec, or a subshell that has not set itself up,
 # ends by itself, and bash goes on.
@@ -134,7 +122,7 @@ READY_BEFORE = (
 
 @pytest.mark.parametrize("code", [*READY_INSIDE, *(f"echo ready; {code}" for code in READY_BEFORE)])
 def test_interrupt(bash: RawKernel, code: str) -> None:
-    out = interrupted(bash, f"{code}; echo not reached")
+    out = bash.interrupted(f"{code}; echo not reached", "ready\n")
     assert ended(out) == ("ready\n", "", "130")
     assert bash.run("echo $?; kill $! 2>/dev/null; true").stdout == "130\n"
 
@@ -142,7 +130,7 @@ def test_interrupt(bash: RawKernel, code: str) -> None:
 def test_what_handles_an_interrupt_goes_on(bash: RawKernel) -> None:
     """And hears of one interrupt once."""
     code = f"trap 'echo caught' INT; sh -c '{READY}; exec sleep 1000'; sleep 0.3; trap - INT; echo end"
-    assert ended(interrupted(bash, code)) == ("ready\ncaught\nend\n", "", "ok")
+    assert ended(bash.interrupted(code, "ready\n")) == ("ready\ncaught\nend\n", "", "ok")
     program = """import os, time
 try:
     while ") S " not in open(f"/proc/{os.getppid()}/stat").read():
@@ -153,7 +141,7 @@ except KeyboardInterrupt:
     print("caught")
 time.sleep(0.3)
 print("end")"""
-    assert ended(interrupted(bash, f"python3 -c {shlex.quote(program)}")) == (
+    assert ended(bash.interrupted(f"python3 -c {shlex.quote(program)}", "ready\n")) == (
         "ready\ncaught\nend\n",
         "",
         "ok",
@@ -185,7 +173,11 @@ def test_an_interrupt_where_they_were_ignored(tmp_path: Path) -> None:
         kernel = RawKernel(tmp_path / "own", "bash")
     finally:
         signal.signal(signal.SIGINT, handler)
-    assert ended(interrupted(kernel, "echo ready; sleep 1000; echo not reached")) == ("ready\n", "", "130")
+    assert ended(kernel.interrupted("echo ready; sleep 1000; echo not reached", "ready\n")) == (
+        "ready\n",
+        "",
+        "130",
+    )
     kernel.close()
 
 

@@ -5,8 +5,6 @@ versions of these kernels do that the stock ones do not."""
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,17 +78,23 @@ def go_child(names: list[str]) -> str:
 LANGUAGES = {
     "r": Language(
         stock_r,
-        lambda names: "cat(jsonlite::toJSON(as.list(Sys.getenv(c(%s), NA, names = TRUE)), auto_unbox = TRUE,"
-        ' na = "null"), "\\n", sep = "")' % texts(names),
-        lambda names: f'cat(system2("python3", shQuote(c({texts(["-c", CHILD, *names])})), stdout = TRUE), "\\n")',
+        lambda names: (
+            "cat(jsonlite::toJSON(as.list(Sys.getenv(c(%s), NA, names = TRUE)), auto_unbox = TRUE,"
+            ' na = "null"), "\\n", sep = "")' % texts(names)
+        ),
+        lambda names: (
+            f'cat(system2("python3", shQuote(c({texts(["-c", CHILD, *names])})), stdout = TRUE), "\\n")'
+        ),
         lambda name, value: f"Sys.setenv({name} = {text(value)}); invisible()",
         lambda what: f"cat({text(what)})",
     ),
     "java": Language(
         stock_java,
         lambda names: JAVA_OWN % texts(names),
-        lambda names: "System.out.print(new String(new ProcessBuilder(%s).start().getInputStream().readAllBytes()));"
-        % texts(["python3", "-c", CHILD, *names]),
+        lambda names: (
+            "System.out.print(new String(new ProcessBuilder(%s).start().getInputStream().readAllBytes()));"
+            % texts(["python3", "-c", CHILD, *names])
+        ),
         lambda name, value: f"System.setProperty({text(name)}, {text(value)});",
         lambda what: f"System.out.print({text(what)});",
     ),
@@ -282,25 +286,23 @@ def test_output_comes_while_a_loop_runs(kernels: Callable[[str], Session], name:
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_an_interrupted_loop_prints_no_more(kernels: Callable[[str], Session], name: str) -> None:
     session = kernels(name)
-    kernel = session.kernel
     code = {
         "r": 'repeat cat("tick\\n")',
         "java": 'while (true) System.out.println("tick");',
         "go": GO % 'for { fmt.Println("tick") }',
     }[name]
-    asked: list[int] = []
-
-    def interrupt(_seen: str) -> None:
-        if not asked:
-            asked.append(1)
-            if name == "java":
-                kernel.client.control_channel.send(kernel.client.session.msg("interrupt_request", {}))
-            else:
-                os.kill(kernel.pid, signal.SIGINT)
-
-    out = kernel.finish(kernel.send(code), on_text=interrupt)
+    out = session.kernel.interrupted(code)
     assert out.reply["status"] in ("error", "abort")
     assert session.run(session.language.say("next")).stdout == "next"
+
+
+def test_java_interrupt_between_statements(kernels: Callable[[str], Session]) -> None:
+    """Nothing of the cell runs while its second statement is compiled."""
+    java = kernels("java")
+    for turn in range(10):
+        out = java.kernel.interrupted(f'System.out.println("{turn}");\nint turn = {turn};\nwhile (true) {{}}')
+        assert (out.stdout, out.reply["status"]) == (f"{turn}\n", "error")
+    assert java.run(java.language.say("next")).stdout == "next"
 
 
 @pytest.mark.parametrize("name", LANGUAGES)

@@ -5,8 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.concurrent.locks.LockSupport;
 import org.dflib.jjava.jupyter.channels.JupyterConnection;
 import org.dflib.jjava.jupyter.channels.ShellChannel;
 import org.dflib.jjava.jupyter.channels.ShellHandler;
@@ -42,16 +40,12 @@ import org.dflib.jjava.maven.magics.MavenRepoMagic;
  *   <li>Output is not dropped where the client is slow, and lines are sent together; see {@link
  *       Output}.
  *   <li>A request is looked for every 4 ms, not every 50.
- *   <li>An interrupt also stops a loop that never sleeps, in a JVM that can (up to Java 19). JJava
- *       answers, but leaves it running.
+ *   <li>An interrupt also counts between two statements, and stops a loop that never sleeps, in a
+ *       JVM that can (up to Java 19); see {@link Interrupt}.
  * </ul>
  */
 public final class Kernelbridge {
     private static final long LOOK_MS = 4;
-    private static final long GRACE_NS = 300_000_000;
-    private static final String EXECUTOR = "jjava-exec-"; // of JJavaExecutionControl's threads
-
-    private static volatile Thread stopper; // of the last interrupt, or null
 
     public static void main(String[] args) {
         try {
@@ -82,14 +76,18 @@ public final class Kernelbridge {
         kernel.becomeHandlerForConnection(connection);
         ShellHandler<ExecuteRequest> execute = connection.getHandler(MessageType.EXECUTE_REQUEST);
         connection.setHandler(MessageType.EXECUTE_REQUEST, (env, request) -> {
-            settle();
-            run(env, request, execute);
-            out.send();
-            err.send();
+            Interrupt.beginCell();
+            try {
+                run(env, request, execute);
+            } finally {
+                out.send();
+                err.send();
+                Interrupt.endCell();
+            }
         });
         ShellHandler<InterruptRequest> interrupt = connection.getHandler(MessageType.INTERRUPT_REQUEST);
         connection.setHandler(MessageType.INTERRUPT_REQUEST, (env, request) -> {
-            stopLater();
+            Interrupt.strike(kernel);
             interrupt.handle(env, request);
         });
         connection.connect();
@@ -141,67 +139,6 @@ public final class Kernelbridge {
         }
         Object env = ours.get("env");
         return env instanceof Map ? RunEnv.apply((Map<?, ?>) env) : () -> {};
-    }
-
-    /**
-     * Have what runs now stopped by force, where it still runs when the grace is over. To be called
-     * before the interrupt: the next run waits for this, so that it never meets the wrong one.
-     */
-    private static void stopLater() {
-        Map<Thread, StackTraceElement[]> running = Thread.getAllStackTraces();
-        running.entrySet().removeIf(e -> !runsCode(e.getKey(), e.getValue()));
-        Thread thread = new Thread(() -> {
-            try {
-                stop(running.keySet());
-            } catch (ReflectiveOperationException e) {
-                // from Java 20 on there is no such force: it runs on
-            }
-        }, "kernelbridge-stop");
-        thread.setDaemon(true);
-        thread.start();
-        stopper = thread;
-    }
-
-    private static void stop(Set<Thread> threads) throws ReflectiveOperationException {
-        long end = System.nanoTime() + GRACE_NS;
-        while (!threads.isEmpty()) {
-            threads.removeIf(thread -> !runsCode(thread, thread.getStackTrace()));
-            if (System.nanoTime() > end) {
-                for (Thread thread : threads) {
-                    Thread.class.getMethod("stop").invoke(thread);
-                }
-                return;
-            }
-            LockSupport.parkNanos(LOOK_MS * 1_000_000);
-        }
-    }
-
-    private static void settle() {
-        while (stopper != null) {
-            try {
-                stopper.join();
-                stopper = null;
-            } catch (InterruptedException e) {
-                // of this thread, which nobody does
-            }
-        }
-    }
-
-    /** Is this the thread of a cell that was interrupted, and has not noticed yet? */
-    static boolean isInterruptedCell() {
-        Thread thread = Thread.currentThread();
-        return thread.isInterrupted() && thread.getName().startsWith(EXECUTOR);
-    }
-
-    private static boolean runsCode(Thread thread, StackTraceElement[] stack) {
-        if (thread.getName().startsWith(EXECUTOR)) {
-            for (StackTraceElement frame : stack) {
-                if (frame.getClassName().startsWith("REPL.")) {
-                    return true;
-                }
-            }
-        }
-        return false;
     }
 
     static Object get(Class<?> type, String name, Object of) throws ReflectiveOperationException {

@@ -5,6 +5,9 @@ import java.nio.charset.StandardCharsets;
 import org.dflib.jjava.jupyter.channels.JupyterOutputStream;
 import org.dflib.jjava.jupyter.channels.ShellReplyEnvironment;
 import org.dflib.jjava.jupyter.kernel.JupyterIO;
+import org.dflib.jjava.jupyter.messages.Message;
+import org.dflib.jjava.jupyter.messages.publish.PublishStream;
+import org.dflib.jjava.jupyter.messages.publish.PublishStream.StreamType;
 
 /**
  * System.out or System.err of the cells. What is printed is sent at once after a pause, else
@@ -20,7 +23,13 @@ final class Output extends JupyterOutputStream implements Runnable {
     private boolean flushed; // run() shall send what is there
 
     private Output(boolean err) {
-        super(err ? ShellReplyEnvironment::writeToStdErr : ShellReplyEnvironment::writeToStdOut);
+        super((env, text) -> publish(env, err ? StreamType.ERR : StreamType.OUT, text));
+    }
+
+    /** Past env's own queue, which is one thread's: that of the kernel, which may be deferring its reply. */
+    private static void publish(ShellReplyEnvironment env, StreamType type, String text) {
+        PublishStream stream = new PublishStream(type, text);
+        env.getIopub().sendMessage(new Message<>(env.getContext(), stream.getType(), stream));
     }
 
     /** Put a new one into io, in place of JJava's. Its fields are final: only reflection can. */
@@ -36,6 +45,16 @@ final class Output extends JupyterOutputStream implements Runnable {
     }
 
     @Override
+    public synchronized void setEnv(ShellReplyEnvironment env) {
+        super.setEnv(env);
+    }
+
+    @Override
+    public synchronized void retractEnv(ShellReplyEnvironment env) {
+        super.retractEnv(env);
+    }
+
+    @Override
     public synchronized void flush() {
         if (!flushed || count >= FULL) {
             flushed = true;
@@ -44,7 +63,7 @@ final class Output extends JupyterOutputStream implements Runnable {
         while (count >= FULL && flushed) {
             pause(0);
         }
-        if (Kernelbridge.isInterruptedCell()) {
+        if (Interrupt.isInterruptedCell()) {
             throw new IllegalStateException("interrupted");
         }
     }
