@@ -296,6 +296,15 @@ def test_an_interrupted_loop_prints_no_more(kernels: Callable[[str], Session], n
     assert session.run(session.language.say("next")).stdout == "next"
 
 
+@pytest.mark.parametrize("name", ["r", "go"])
+def test_an_interrupt_between_cells_is_nothing(kernels: Callable[[str], Session], name: str) -> None:
+    """Of those that get a signal; a message to Java may arrive after the next request."""
+    session = kernels(name)
+    for _turn in range(5):
+        session.kernel.manager.interrupt_kernel()
+        assert session.run(session.language.say("next")).stdout == "next"
+
+
 def test_java_interrupt_between_statements(kernels: Callable[[str], Session]) -> None:
     """Nothing of the cell runs while its second statement is compiled."""
     java = kernels("java")
