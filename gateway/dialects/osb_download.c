@@ -1,12 +1,8 @@
 /* gateway/dialects/osb_download.c - GET /files/download: a file, some of its bytes, some of its
  * lines.
  *
- * Read in a thread, a piece at a time; the next one when the client has taken the last.  What is
- * announced is the size at the beginning: a file that grows is sent up to there, of one that
- * shrinks the answer is cut off.  Lines are counted while they are read, so that they come without
- * a length.
+ * Lines are counted while they are read, so that they come without a length.
  */
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -19,6 +15,7 @@
 #include "gateway/core.h"
 #include "gateway/dialects/osb.h"
 #include "gateway/dialects/osb_head.h"
+#include "gateway/dialects/osb_send.h"
 #include "gateway/fs.h"
 #include "gateway/range.h"
 #include "gateway/sandbox.h"
@@ -28,39 +25,21 @@
 #include "wire/base/loop.h"
 #include "wire/base/mem.h"
 
-#define PIECE_BYTES (256U << 10)
-
+/* Until the answer begins. */
 struct download {
 	struct loop *lp;
-	struct gw_http *x; /* NULL: answered, or the client has left */
-	struct gw_fs *fs;  /* held until the file is open */
+	struct gw_http *x; /* NULL: the client has left */
+	struct gw_fs *fs;  /* held */
 	char *path;
 	bool by_lines;
 	struct gw_range_lines lines;
-	/* The thread's, while there is one. */
-	bool busy;
-	int fd; /* -1: not open */
-	struct stat st;
+	/* What came of it. */
 	int rc;
 	struct err err;
-	uint64_t at, left; /* what of the file is still to be read */
-	char *piece;
-	size_t piece_n;
+	int fd; /* -1: not open, or given away */
+	struct stat st;
+	uint64_t first, len; /* what of the file is to be sent */
 };
-
-/* --- the end ------------------------------------------------------------------------------ */
-
-static void
-finish(struct download *d)
-{
-	assert(d->x == NULL && !d->busy);
-	if (d->fd >= 0)
-		(void)close(d->fd);
-	gw_fs_release(d->fs);
-	mem_free(d->path);
-	mem_free(d->piece);
-	mem_free(d);
-}
 
 /* It was not opened. */
 static void
@@ -75,95 +54,7 @@ fail(struct download *d)
 	else if (d->rc == -EINVAL)
 		code = "INVALID_FILE";
 	gw_osb_fail(d->x, gw_status_http(d->rc), code, "%s", d->err.text);
-	d->x = NULL;
 }
-
-/* --- the content -------------------------------------------------------------------------- */
-
-static void
-read_piece(void *arg)
-{
-	struct download *d = arg;
-	size_t want = d->left < PIECE_BYTES ? (size_t)d->left : PIECE_BYTES;
-	ssize_t n;
-
-	do
-		n = pread(d->fd, d->piece, want, (off_t)d->at);
-	while (n < 0 && errno == EINTR);
-	d->piece_n = n > 0 ? (size_t)n : 0;
-	d->at += d->piece_n;
-	d->left -= d->piece_n;
-}
-
-static void on_piece(void *arg);
-
-static void
-read_more(struct download *d)
-{
-	d->busy = true;
-	loop_work(d->lp, read_piece, on_piece, d);
-}
-
-static void
-end(struct download *d, bool whole)
-{
-	struct gw_http *x = d->x;
-
-	d->x = NULL;
-	if (whole)
-		gw_http_stream_end(x);
-	else
-		gw_http_stream_cut(x);
-	finish(d);
-}
-
-static void
-on_piece(void *arg)
-{
-	struct download *d = arg;
-	const char *data = d->piece;
-	size_t len = d->piece_n;
-	bool more = d->left > 0;
-	int rc;
-
-	d->busy = false;
-	if (d->x == NULL) {
-		finish(d);
-		return;
-	}
-	if (d->piece_n == 0) { /* it is shorter now, or cannot be read */
-		end(d, false);
-		return;
-	}
-	if (d->by_lines)
-		more = gw_range_lines_step(&d->lines, data, len, &data, &len) && more;
-	rc = len > 0 ? gw_http_stream_write(d->x, data, len) : 0;
-	if (!more)
-		end(d, true);
-	else if (rc == 0)
-		read_more(d);
-}
-
-static void
-on_drained(void *arg)
-{
-	struct download *d = arg;
-
-	if (!d->busy)
-		read_more(d);
-}
-
-static void
-on_closed(void *arg)
-{
-	struct download *d = arg;
-
-	d->x = NULL;
-	if (!d->busy)
-		finish(d);
-}
-
-static const struct gw_http_ops ops = {.drained = on_drained, .closed = on_closed};
 
 /* --- the head ----------------------------------------------------------------------------- */
 
@@ -175,21 +66,21 @@ send_range(struct download *d, uint64_t first, uint64_t len)
 	(void)snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first,
 	               first + len - 1, (uint64_t)d->st.st_size);
 	gw_http_add_header(d->x, "Content-Range", text);
-	d->at = first;
-	d->left = len;
+	d->first = first;
+	d->len = len;
 	gw_http_stream_begin_sized(d->x, 206, "application/octet-stream", len);
 }
 
 static void
 send_whole(struct download *d)
 {
-	d->left = (uint64_t)d->st.st_size;
+	d->len = (uint64_t)d->st.st_size;
 	if (!d->by_lines)
-		gw_http_stream_begin_sized(d->x, 200, "application/octet-stream", d->left);
+		gw_http_stream_begin_sized(d->x, 200, "application/octet-stream", d->len);
 	else
 		gw_http_stream_begin(d->x, 200, "application/octet-stream");
-	if (d->by_lines && d->lines.left == 0)
-		d->left = 0;
+	if (d->lines.left == 0)
+		d->len = 0;
 }
 
 /* Begin the answer.  Returns false when it is complete already. */
@@ -230,7 +121,7 @@ send_head(struct download *d)
 		send_whole(d);
 		break;
 	}
-	if (!head && d->left > 0)
+	if (!head && d->len > 0)
 		return true;
 	gw_http_stream_end(d->x);
 	return false;
@@ -249,25 +140,25 @@ on_opened(void *arg)
 {
 	struct download *d = arg;
 
-	d->busy = false;
-	gw_fs_release(d->fs);
-	d->fs = NULL;
-	if (d->x == NULL) {
-		finish(d);
-		return;
-	}
-	if (d->rc != 0) {
+	if (d->x != NULL && d->rc != 0) {
 		fail(d);
-		finish(d);
-		return;
+	} else if (d->x != NULL && send_head(d)) {
+		gw_osb_send(d->lp, d->x, d->fd, d->first, d->len, d->lines);
+		d->fd = -1;
 	}
-	if (send_head(d)) {
-		d->piece = mem_new(PIECE_BYTES);
-		read_more(d);
-		return;
-	}
+	if (d->fd >= 0)
+		(void)close(d->fd);
+	gw_fs_release(d->fs);
+	mem_free(d->path);
+	mem_free(d);
+}
+
+static void
+on_closed(void *arg)
+{
+	struct download *d = arg;
+
 	d->x = NULL;
-	finish(d);
 }
 
 /* --- the request -------------------------------------------------------------------------- */
@@ -313,6 +204,7 @@ read_query(struct gw_http *x, bool *by_lines, struct gw_range_lines *lines)
 void
 gw_osb_download(struct gw_core *core, struct gw_http *x, const char *body, size_t len)
 {
+	static const struct gw_http_ops ops = {.closed = on_closed};
 	struct gw_sandbox *sb = gw_osb_sandbox(core, x);
 	struct gw_range_lines lines = {0, 0};
 	struct err err = {.text = ""};
@@ -339,6 +231,5 @@ gw_osb_download(struct gw_core *core, struct gw_http *x, const char *body, size_
 	d->lines = lines;
 	d->fd = -1;
 	gw_http_set_ops(x, &ops, d);
-	d->busy = true;
 	loop_work(d->lp, open_file, on_opened, d);
 }

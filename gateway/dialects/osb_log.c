@@ -3,8 +3,7 @@
  * The bytes from cursor on, stdout and stderr as they came, at most ANSWER_BYTES of them; the
  * header EXECD-COMMANDS-TAIL-CURSOR is the cursor for what follows (execd counts bytes too, though
  * its API says lines).  While the command runs, a character whose end is not written yet is left
- * for the next answer, and so is one that the ceiling would cut.  The file is read in threads, a
- * piece ahead of what the client takes.
+ * for the next answer, and so is one that the ceiling would cut.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +17,7 @@
 #include "gateway/core.h"
 #include "gateway/dialects/osb.h"
 #include "gateway/dialects/osb_lines.h"
+#include "gateway/dialects/osb_send.h"
 #include "gateway/sandbox.h"
 #include "gateway/text.h"
 #include "wire/base/err.h"
@@ -25,159 +25,92 @@
 #include "wire/base/mem.h"
 
 #define ANSWER_BYTES ((uint64_t)16 << 20)
-#define PIECE_BYTES  ((size_t)256 << 10)
 #define TAIL_BYTES   4 /* of a character */
 
-struct reader {
-	struct gw_http *x;    /* NULL: the client left */
-	struct gw_core *core; /* borrowed */
+/* Until the answer begins. */
+struct opening {
+	struct gw_http *x; /* NULL: the client left */
+	struct loop *lp;
 	char *path;
-	char *piece;
-	int fd; /* -1: not open yet */
+	int fd; /* -1: not open, or given away */
 	int error;
 	uint64_t at;  /* of the next byte */
 	uint64_t end; /* behind the last one */
-	size_t got;   /* bytes in piece */
 	bool whole;   /* the last character is whole, or never will be */
-	bool full;    /* drained is due */
-	bool reading; /* a thread has this */
-	bool begun;
 };
-
-static void
-reader_free(struct reader *r)
-{
-	if (r->fd >= 0)
-		(void)close(r->fd);
-	mem_free(r->piece);
-	mem_free(r->path);
-	mem_free(r);
-}
 
 /* --- in a thread ------------------------------------------------------------------------- */
 
 /* Leave the beginning of a character at the end to the next answer. */
 static void
-end_at_character(struct reader *r)
+end_at_character(struct opening *o)
 {
-	size_t want = r->end - r->at < TAIL_BYTES ? (size_t)(r->end - r->at) : TAIL_BYTES;
+	size_t want = o->end - o->at < TAIL_BYTES ? (size_t)(o->end - o->at) : TAIL_BYTES;
 	char tail[TAIL_BYTES];
-	ssize_t n = pread(r->fd, tail, want, (off_t)(r->end - want));
+	ssize_t n = pread(o->fd, tail, want, (off_t)(o->end - want));
 
 	if (n == (ssize_t)want)
-		r->end -= want - gw_osb_lines_whole(tail, want);
+		o->end -= want - gw_osb_lines_whole(tail, want);
 }
 
 /* The sandbox's code can put anything in its place: a pipe would hold the thread for ever. */
 static void
-open_log(struct reader *r)
+open_log(void *arg)
 {
+	struct opening *o = arg;
 	struct stat st;
 
-	r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (r->fd < 0 || fstat(r->fd, &st) != 0)
-		r->error = errno;
+	o->fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (o->fd < 0 || fstat(o->fd, &st) != 0)
+		o->error = errno;
 	else if (!S_ISREG(st.st_mode))
-		r->error = EINVAL;
-	else if (!r->whole)
-		end_at_character(r);
-}
-
-static void
-work(void *arg)
-{
-	struct reader *r = arg;
-	ssize_t n;
-
-	if (r->fd < 0)
-		open_log(r);
-	r->got = 0;
-	if (r->error != 0 || r->at == r->end)
-		return;
-	n = r->end - r->at < PIECE_BYTES ? (ssize_t)(r->end - r->at) : (ssize_t)PIECE_BYTES;
-	n = pread(r->fd, r->piece, (size_t)n, (off_t)r->at);
-	if (n <= 0)
-		r->error = n < 0 ? errno : ENODATA;
-	else
-		r->got = (size_t)n;
+		o->error = EINVAL;
+	else if (!o->whole)
+		end_at_character(o);
 }
 
 /* --- on the loop ------------------------------------------------------------------------- */
 
-static void on_piece(void *arg);
-
 static void
-read_on(struct reader *r)
+begin(struct opening *o)
 {
-	r->reading = true;
-	loop_work(r->core->lp, work, on_piece, r);
-}
-
-static void
-begin(struct reader *r)
-{
+	uint64_t len = o->end - o->at;
 	char cursor[32];
 
-	(void)snprintf(cursor, sizeof(cursor), "%" PRIu64, r->end);
-	gw_http_add_header(r->x, "EXECD-COMMANDS-TAIL-CURSOR", cursor);
-	gw_http_stream_begin_sized(r->x, 200, "text/plain; charset=utf-8", r->end - r->at);
-	r->begun = true;
+	(void)snprintf(cursor, sizeof(cursor), "%" PRIu64, o->end);
+	gw_http_add_header(o->x, "EXECD-COMMANDS-TAIL-CURSOR", cursor);
+	gw_http_stream_begin_sized(o->x, 200, "text/plain; charset=utf-8", len);
+	if (len == 0) {
+		gw_http_stream_end(o->x);
+		return;
+	}
+	gw_osb_send(o->lp, o->x, o->fd, o->at, len, GW_OSB_ALL_LINES);
+	o->fd = -1;
 }
 
 static void
-on_piece(void *arg)
+on_opened(void *arg)
 {
-	struct reader *r = arg;
+	struct opening *o = arg;
 
-	r->reading = false;
-	if (r->x == NULL) {
-		reader_free(r);
-		return;
-	}
-	if (r->error != 0 && !r->begun) {
-		gw_osb_fail(r->x, 500, GW_OSB_RUNTIME, "cannot read the log: %s",
-		            strerrordesc_np(r->error));
-		reader_free(r);
-		return;
-	}
-	if (!r->begun)
-		begin(r);
-	if (r->got > 0)
-		r->full = gw_http_stream_write(r->x, r->piece, r->got) == -EAGAIN;
-	r->at += r->got;
-	if (r->error == 0 && r->at < r->end) {
-		if (!r->full)
-			read_on(r);
-		return;
-	}
-	if (r->error != 0)
-		gw_http_stream_cut(r->x);
-	else
-		gw_http_stream_end(r->x);
-	reader_free(r);
-}
-
-static void
-on_drained(void *arg)
-{
-	struct reader *r = arg;
-
-	if (r->full && !r->reading)
-		read_on(r);
-	r->full = false;
+	if (o->x != NULL && o->error != 0)
+		gw_osb_fail(o->x, 500, GW_OSB_RUNTIME, "cannot read the log: %s",
+		            strerrordesc_np(o->error));
+	else if (o->x != NULL)
+		begin(o);
+	if (o->fd >= 0)
+		(void)close(o->fd);
+	mem_free(o->path);
+	mem_free(o);
 }
 
 static void
 on_closed(void *arg)
 {
-	struct reader *r = arg;
+	struct opening *o = arg;
 
-	r->x = NULL;
-	if (!r->reading)
-		reader_free(r);
+	o->x = NULL;
 }
-
-static const struct gw_http_ops http_ops = {.drained = on_drained, .closed = on_closed};
 
 /* --- the request ------------------------------------------------------------------------- */
 
@@ -209,23 +142,23 @@ is_running(const struct gw_command *cmd)
 static void
 answer(struct gw_core *core, struct gw_http *x, const struct gw_command *cmd, uint64_t cursor)
 {
-	struct reader *r = mem_new(sizeof(*r));
+	static const struct gw_http_ops ops = {.closed = on_closed};
+	struct opening *o = mem_new(sizeof(*o));
 	uint64_t written;
 
-	r->x = x;
-	r->core = core;
-	r->fd = -1;
-	r->path = mem_strdup(gw_command_log(cmd, &written));
-	r->piece = mem_new(PIECE_BYTES);
-	r->at = cursor;
-	r->end = written > cursor ? written : cursor; /* behind the end there is nothing */
-	r->whole = !is_running(cmd);
-	if (r->end - r->at > ANSWER_BYTES) {
-		r->end = r->at + ANSWER_BYTES;
-		r->whole = false;
+	o->x = x;
+	o->lp = core->lp;
+	o->fd = -1;
+	o->path = mem_strdup(gw_command_log(cmd, &written));
+	o->at = cursor;
+	o->end = written > cursor ? written : cursor; /* behind the end there is nothing */
+	o->whole = !is_running(cmd);
+	if (o->end - o->at > ANSWER_BYTES) {
+		o->end = o->at + ANSWER_BYTES;
+		o->whole = false;
 	}
-	gw_http_set_ops(x, &http_ops, r);
-	read_on(r);
+	gw_http_set_ops(x, &ops, o);
+	loop_work(o->lp, open_log, on_opened, o);
 }
 
 void
