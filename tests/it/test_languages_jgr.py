@@ -291,9 +291,10 @@ def test_an_interrupted_loop_prints_no_more(kernels: Callable[[str], Session], n
         "java": 'while (true) System.out.println("tick");',
         "go": GO % 'for { fmt.Println("tick") }',
     }[name]
-    out = session.kernel.interrupted(code)
-    assert out.reply["status"] in ("error", "abort")
-    assert session.run(session.language.say("next")).stdout == "next"
+    for _turn in range(5):
+        out = session.kernel.interrupted(code)
+        assert out.reply["status"] in ("error", "abort")
+        assert session.run(session.language.say("next")).stdout == "next"
 
 
 @pytest.mark.parametrize("name", ["r", "go"])

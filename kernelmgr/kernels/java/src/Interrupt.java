@@ -1,6 +1,5 @@
 package org.dflib.jjava.distro;
 
-import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 import org.dflib.jjava.kernel.JavaKernel;
@@ -30,8 +29,11 @@ final class Interrupt extends Thread {
         this.struck = struck;
     }
 
-    /** A cell begins; returns when the interrupt of the one before is done with what is left of it. */
-    static void beginCell() {
+    /**
+     * A cell begins. Returns when the interrupt of the one before is done with what is left of it; false
+     * where there was none.
+     */
+    static boolean beginCell() {
         Interrupt before;
         synchronized (Interrupt.class) {
             before = last;
@@ -41,11 +43,12 @@ final class Interrupt extends Thread {
         while (before != null) {
             try {
                 before.join();
-                before = null;
+                return true;
             } catch (InterruptedException e) {
                 // of this thread, which nobody does
             }
         }
+        return false;
     }
 
     static synchronized void endCell() {
@@ -68,21 +71,19 @@ final class Interrupt extends Thread {
 
     @Override
     public void run() {
-        Set<Thread> running = new HashSet<>();
         while (cell == struck) {
-            Thread.getAllStackTraces().forEach((thread, stack) -> {
-                if (runsCode(thread, stack)) {
-                    running.add(thread);
-                }
-            });
             kernel.interrupt();
             LockSupport.parkNanos(LOOK_NS);
         }
+        Set<Thread> left = Thread.getAllStackTraces().keySet();
         long end = System.nanoTime() + GRACE_NS;
-        while (!running.isEmpty()) {
-            running.removeIf(thread -> !runsCode(thread, thread.getStackTrace()));
+        while (true) {
+            left.removeIf(thread -> !runsStatement(thread));
+            if (left.isEmpty()) {
+                return;
+            }
             if (System.nanoTime() > end) {
-                stop(running);
+                stop(left);
                 return;
             }
             LockSupport.parkNanos(LOOK_NS);
@@ -99,10 +100,10 @@ final class Interrupt extends Thread {
         }
     }
 
-    private static boolean runsCode(Thread thread, StackTraceElement[] stack) {
+    private static boolean runsStatement(Thread thread) {
         if (thread.getName().startsWith(EXECUTOR)) {
-            for (StackTraceElement frame : stack) {
-                if (frame.getClassName().startsWith("REPL.")) {
+            for (StackTraceElement frame : thread.getStackTrace()) {
+                if (frame.getClassName().equals("java.util.concurrent.FutureTask")) {
                     return true;
                 }
             }

@@ -76,7 +76,10 @@ public final class Kernelbridge {
         kernel.becomeHandlerForConnection(connection);
         ShellHandler<ExecuteRequest> execute = connection.getHandler(MessageType.EXECUTE_REQUEST);
         connection.setHandler(MessageType.EXECUTE_REQUEST, (env, request) -> {
-            Interrupt.beginCell();
+            if (Interrupt.beginCell()) {
+                out.renew();
+                err.renew();
+            }
             try {
                 run(env, request, execute);
             } finally {

@@ -19,11 +19,15 @@ final class Output extends JupyterOutputStream implements Runnable {
     private static final long PAUSE_NS = 10_000_000;
     private static final int FULL = 64 * 1024;
 
+    private final JupyterIO io;
+    private final boolean err;
     private long sent; // when, System.nanoTime()
     private boolean flushed; // run() shall send what is there
 
-    private Output(boolean err) {
+    private Output(JupyterIO io, boolean err) {
         super((env, text) -> publish(env, err ? StreamType.ERR : StreamType.OUT, text));
+        this.io = io;
+        this.err = err;
     }
 
     /** Past env's own queue, which is one thread's: that of the kernel, which may be deferring its reply. */
@@ -32,16 +36,29 @@ final class Output extends JupyterOutputStream implements Runnable {
         env.getIopub().sendMessage(new Message<>(env.getContext(), stream.getType(), stream));
     }
 
-    /** Put a new one into io, in place of JJava's. Its fields are final: only reflection can. */
-    static Output replace(JupyterIO io, boolean err) throws ReflectiveOperationException {
-        Output output = new Output(err);
-        Kernelbridge.set(JupyterIO.class, err ? "jupyterErr" : "jupyterOut", io, output);
-        Kernelbridge.set(JupyterIO.class, err ? "err" : "out", io,
-                new PrintStream(output, true, StandardCharsets.UTF_8));
+    /** Put a new one into io, in place of JJava's: into fields that are final. */
+    static Output replace(JupyterIO io, boolean err) {
+        Output output = new Output(io, err);
+        output.put(err ? "jupyterErr" : "jupyterOut", output);
+        output.renew();
         Thread sender = new Thread(output, "kernelbridge-" + (err ? "stderr" : "stdout"));
         sender.setDaemon(true);
         sender.start();
         return output;
+    }
+
+    /** Forget what an interrupted cell left here, and in its PrintStream: half a line, broken off. */
+    synchronized void renew() {
+        reset();
+        put(err ? "err" : "out", new PrintStream(this, true, StandardCharsets.UTF_8));
+    }
+
+    private void put(String field, Object value) {
+        try {
+            Kernelbridge.set(JupyterIO.class, field, io, value);
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     @Override
