@@ -18,7 +18,8 @@ struct loop;
 #define GW_OSB_ALL_LINES ((struct gw_range_lines){0, UINT64_MAX})
 
 /* Send len > 0 bytes of fd from first on, but for what lines leaves out, and end the answer: x has
- * begun it (gw_http_stream_begin()), without a length where lines leaves out any.  Takes x and fd. */
+ * begun it (gw_http_stream_begin()), without a length where lines leaves out any.  Takes x and
+ * fd. */
 void gw_osb_send(struct loop *lp, struct gw_http *x, int fd, uint64_t first, uint64_t len,
                  struct gw_range_lines lines);
 

@@ -20,7 +20,7 @@ def test_javascript_sdk(gateway: Gateway) -> None:
         pytest.skip("needs node, and `npm ci` in tests/js")
     env = {k: v for k, v in os.environ.items() if not k.startswith("DAYTONA_")}
     done = subprocess.run(
-        ["node", "--test", "--test-reporter=tap", "daytona.test.mjs"],
+        ["node", "--test", "--test-force-exit", "--test-reporter=tap", "daytona.test.mjs"],
         cwd=HERE,
         env=env | {"KB_URL": gateway.url, "KB_TOKEN": gateway.token},
         capture_output=True,

@@ -19,7 +19,7 @@ def test_javascript_sdk(gateway: Gateway, make_gateway: Callable[..., Gateway]) 
     env = {k: v for k, v in os.environ.items() if not k.startswith("E2B_")}
     env |= {"KB_URL": gateway.url, "KB_TOKEN": gateway.token, "KB_OPEN_URL": make_gateway("--auth=none").url}
     done = subprocess.run(
-        ["node", "--test", "--test-reporter=tap", "e2b.test.mjs"],
+        ["node", "--test", "--test-force-exit", "--test-reporter=tap", "e2b.test.mjs"],
         cwd=HERE,
         env=env,
         capture_output=True,

@@ -18,7 +18,7 @@ def test_javascript_sdk(gateway: Gateway) -> None:
     env = {k: v for k, v in os.environ.items() if not re.match("OPEN_?SANDBOX_", k)}
     env |= {"KB_URL": gateway.url, "KB_TOKEN": gateway.token}
     done = subprocess.run(
-        ["node", "--test", "--test-reporter=tap", "osb.test.mjs"],
+        ["node", "--test", "--test-force-exit", "--test-reporter=tap", "osb.test.mjs"],
         cwd=HERE,
         env=env,
         capture_output=True,
