@@ -76,11 +76,11 @@ public final class Kernelbridge {
         kernel.becomeHandlerForConnection(connection);
         ShellHandler<ExecuteRequest> execute = connection.getHandler(MessageType.EXECUTE_REQUEST);
         connection.setHandler(MessageType.EXECUTE_REQUEST, (env, request) -> {
-            if (Interrupt.beginCell()) {
-                out.renew();
-                err.renew();
-            }
             try {
+                if (Interrupt.beginCell()) {
+                    out.renew();
+                    err.renew();
+                }
                 run(env, request, execute);
             } finally {
                 out.send();
